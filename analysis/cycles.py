@@ -1,0 +1,180 @@
+"""Half-cycles: what passed and what it cost, summed while the samples come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from protocols.records import HalfCycle
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Sums:
+    """One half-cycle so far."""
+
+    step: int
+    visit: int
+    t_start_s: float
+    set_current_A: float
+    planned_charge_C: float | None
+    t_end_s: float
+    seconds: float = 0.0
+    charge_C: float = 0.0
+    energy_J: float = 0.0
+    voltage_min_V: float | None = None
+    voltage_max_V: float | None = None
+    voltage_end_V: float = 0.0
+
+
+@dataclass(slots=True)
+class _Point:
+    """The last sample, from which the integrals go on."""
+
+    t_s: float
+    voltage_V: float
+    current_A: float
+    interval_s: float
+    """Time between it and the sample before."""
+
+
+@dataclass(slots=True)
+class _State:
+    number: int = -1
+    step: int = -1
+    visit: int = -1
+    began_s: float = 0.0
+    driven: bool = False
+    sums: _Sums | None = None
+    last: _Point | None = None
+
+
+_STATE = TypeAdapter(_State)
+
+
+class HalfCycleMeter:
+    """Sums up plating and stripping. A half-cycle ends where the set current changes its sign.
+
+    Rests and spectra do not end one; the charge of a spectrum with a DC current underneath is counted as the
+    current before and after it times its duration. The integrals are trapezoids, so samples may be unevenly
+    spaced.
+    """
+
+    def __init__(self) -> None:
+        self._s = _State()
+
+    @property
+    def number(self) -> int:
+        """Number of the half-cycle that is open, else of the last one; −1 before the first."""
+        return self._s.number
+
+    def begin(
+        self, *, step: int, visit: int, t_s: float, set_current_A: float, planned_charge_C: float | None
+    ) -> HalfCycle | None:
+        """Take notice that a visit of a step begins; return the half-cycle that this ends, if any.
+
+        Arguments as in ``guards.guard.StepFacts``. What is returned is complete, since a program goes on only
+        after a step's planned end.
+        """
+        s = self._s
+        self._hold_until(t_s)
+        s.driven = set_current_A != 0.0
+        if not s.driven:
+            s.last = None
+            return None
+        turned = s.sums is not None and set_current_A * s.sums.set_current_A < 0.0
+        closed = self.close(complete=True) if turned else None
+        if s.sums is None:
+            s.number += 1
+            s.sums = _Sums(step, visit, t_s, set_current_A, planned_charge_C, t_end_s=t_s)
+        elif (step, visit) != (s.step, s.visit):
+            s.sums.planned_charge_C = _total(s.sums.planned_charge_C, planned_charge_C)
+        s.step, s.visit, s.began_s = step, visit, t_s
+        return closed
+
+    def add(self, t_s: Floats, voltage_V: Floats, current_A: Floats) -> None:
+        """Take in one step's stretch of DC samples, shape (n,), in order of time. Rests are passed over."""
+        s = self._s
+        if s.sums is None or not s.driven or not len(t_s):
+            return
+        before = s.last or _Point(s.began_s, float(voltage_V[0]), float(current_A[0]), 0.0)
+        time = np.concatenate(([before.t_s], t_s))
+        voltage = np.concatenate(([before.voltage_V], voltage_V))
+        current = np.concatenate(([before.current_A], current_A))
+        _integrate(s.sums, time, voltage, current)
+        _widen(s.sums, float(voltage_V.min()), float(voltage_V.max()))
+        s.last = _Point(float(time[-1]), float(voltage[-1]), float(current[-1]), float(time[-1] - time[-2]))
+
+    def close(self, *, complete: bool) -> HalfCycle | None:
+        """End the open half-cycle and return it; None if there is none or it has no sample."""
+        s = self._s
+        sums, s.sums, s.last = s.sums, None, None
+        if sums is None:
+            return None
+        row = _row(s.number, sums, complete)
+        if row is None:
+            s.number -= 1
+        return row
+
+    def state(self) -> dict[str, object]:
+        """Return the whole state, JSON-ready."""
+        dumped: dict[str, object] = _STATE.dump_python(self._s, mode="json")
+        return dumped
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take over a state that :meth:`state` returned."""
+        self._s = _STATE.validate_python(state)
+
+    def _hold_until(self, t_s: float) -> None:
+        """Count the last bit of a step, from its last sample to its end."""
+        last, sums = self._s.last, self._s.sums
+        if last is None or sums is None:
+            return
+        # Not more than one interval: after a gap in the data nobody knows how long the current went on.
+        t_s = min(t_s, last.t_s + last.interval_s)
+        if t_s > last.t_s:
+            ends = np.array([last.t_s, t_s])
+            _integrate(sums, ends, np.full(2, last.voltage_V), np.full(2, last.current_A))
+            last.t_s = t_s
+
+
+def _integrate(sums: _Sums, time: Floats, voltage: Floats, current: Floats) -> None:
+    sums.charge_C += float(np.trapezoid(current, time))
+    sums.energy_J += float(np.trapezoid(voltage * current, time))
+    sums.seconds += float(time[-1] - time[0])
+    sums.t_end_s = float(time[-1])
+    sums.voltage_end_V = float(voltage[-1])
+
+
+def _widen(sums: _Sums, lowest_V: float, highest_V: float) -> None:
+    sums.voltage_min_V = lowest_V if sums.voltage_min_V is None else min(sums.voltage_min_V, lowest_V)
+    sums.voltage_max_V = highest_V if sums.voltage_max_V is None else max(sums.voltage_max_V, highest_V)
+
+
+def _total(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first + second
+
+
+def _row(number: int, sums: _Sums, complete: bool) -> HalfCycle | None:
+    if sums.voltage_min_V is None or sums.voltage_max_V is None:
+        return None
+    return HalfCycle(
+        number=number,
+        step=sums.step,
+        visit=sums.visit,
+        t_start_s=sums.t_start_s,
+        t_end_s=sums.t_end_s,
+        set_current_A=sums.set_current_A,
+        current_A=sums.charge_C / sums.seconds if sums.seconds else sums.set_current_A,
+        charge_C=sums.charge_C,
+        planned_charge_C=sums.planned_charge_C,
+        complete=complete,
+        overpotential_V=abs(sums.energy_J / sums.charge_C) if sums.charge_C else 0.0,
+        voltage_min_V=sums.voltage_min_V,
+        voltage_max_V=sums.voltage_max_V,
+        voltage_end_V=sums.voltage_end_V,
+    )

@@ -1,0 +1,198 @@
+"""Follows one load on one channel from the replies of BL_GetData: samples, spectra, place, end. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from drivers.biologic.constants import ChannelState
+from drivers.biologic.decode import Floats, Reply, Rows, SweepRows, Words, as_singles, decode
+from drivers.biologic.endings import early_end
+from drivers.biologic.structs import CurrentValues
+from drivers.biologic.sweep import Sweep
+from drivers.biologic.techniques import Load, Visit
+from drivers.instrument import ChannelValues, SegmentEnd
+from protocols.errors import InstrumentError
+from protocols.measurements import FLAG_EIS, FLAG_OVERFLOW, Block, Spectrum, empty_block
+from protocols.position import Position
+from protocols.program import Geis, Program
+
+STOPS_TO_BELIEVE = 2
+"""Successive replies with STOP that make an end: a busy instrument sends single wrong ones."""
+
+
+class Follower:
+    """What is known of a segment on a channel. Deliver with :meth:`samples` and :meth:`spectra`."""
+
+    def __init__(
+        self,
+        channel: int,
+        program: Program,
+        load: Load,
+        singles: Callable[[Words], Floats] = as_singles,
+        resumed: bool = False,
+    ) -> None:
+        self.stopped = False
+        """Whether we commanded the stop."""
+        self.seen_running = resumed
+        """Whether it ever ran: just after its start a channel may still say STOP."""
+        self._channel = channel
+        self._program = program
+        self._load = load
+        self._singles = singles
+        self._blocks: list[Block] = []
+        self._spectra: list[Spectrum] = []
+        self._values: CurrentValues | None = None
+        self._fresh = False
+        self._lost = 0
+        self._stops = 0
+        self._key: tuple[int, int] | None = None
+        self._visit: Visit | None = None
+        self._passed_all = False
+        self._start_s = 0.0
+        self._t_s = 0.0
+        self._voltage_V = 0.0
+        self._current_A = 0.0
+        self._charge_C = 0.0
+        self._sweep: Sweep | None = None
+        self._fault = ""
+
+    def take(self, reply: Reply) -> None:
+        """Take in one reply. A reply of zeros throughout tells nothing and changes nothing."""
+        self._lost += reply.lost
+        if reply.header.rows > 0:
+            self.seen_running = True
+            self._take_known_rows(reply)
+        if reply.values.TimeBase > 0:
+            self._values, self._fresh = reply.values, True
+            self._take_state(reply)
+
+    def expects_more(self, reply: Reply) -> bool:
+        """Return whether another request at once is worth while after ``reply``."""
+        if reply.header.rows > 0:
+            ran_out = reply.values.MemFilled == 0 and reply.values.State != ChannelState.STOP
+            return not ran_out or reply.values.TimeBase <= 0
+        return 0 < self._stops < STOPS_TO_BELIEVE
+
+    def samples(self) -> Block:
+        """Return the samples since the last call, in the order of time."""
+        blocks, self._blocks = self._blocks, []
+        return np.concatenate(blocks) if blocks else empty_block()
+
+    def spectra(self) -> list[Spectrum]:
+        """Return the whole spectra since the last call."""
+        spectra, self._spectra = self._spectra, []
+        return spectra
+
+    def lost(self) -> int:
+        """Return how many samples the instrument dropped since the last call."""
+        lost, self._lost = self._lost, 0
+        return lost
+
+    def values(self) -> ChannelValues | None:
+        """Return what the channel showed last, once."""
+        values = self._values
+        if values is None or not self._fresh:
+            return None
+        self._fresh = False
+        running = values.State != ChannelState.STOP
+        sweeping = running and (values.Freq > 0 or (self._sweep is not None and not self._sweep.complete))
+        return ChannelValues(self._channel, running, values.Ewe, values.I, sweeping)
+
+    def position(self) -> Position:
+        """Return the place of the last row. A sweep counts only when it is whole."""
+        if self._passed_all:
+            return self._load.end
+        visit = self._visit or self._load.first
+        if isinstance(visit.step, Geis):
+            whole = self._sweep is not None and self._sweep.complete
+            return visit.position(visit.step.remaining_s if whole else 0.0)
+        unseen_s = self._unseen_s()
+        return visit.position(self._t_s + unseen_s, self._charge_C + unseen_s * self._current_A)
+
+    def end(self) -> SegmentEnd | None:
+        """Return how the segment ended, once it has and all rows were taken; else None."""
+        if self._fault:
+            return SegmentEnd("fault", self.position(), self._fault)
+        if self._stops < STOPS_TO_BELIEVE:
+            return None
+        if self.stopped:
+            return SegmentEnd("stopped", self.position())
+        if self._passed_all or self._passed_unseen():
+            return SegmentEnd("complete", self._load.end)
+        reason, message = early_end(self._visit, self._t_s, self._voltage_V, self._program)
+        return SegmentEnd(reason, self.position(), message)
+
+    def _unseen_s(self) -> float:
+        """Time between the last row and our stop: the current flowed on for that long."""
+        if not self.stopped or self._values is None or self._stops == 0:
+            return 0.0
+        unseen_s = float(self._values.ElapsedTime) - (self._start_s + self._t_s)
+        # Beyond two intervals the two times cannot be on the same clock.
+        return unseen_s if 0 < unseen_s <= 2 * self._program.watch_s else 0.0
+
+    def _passed_unseen(self) -> bool:
+        """Whether all rows were fetched before us, and the list has had all its time."""
+        elapsed_s = self._values.ElapsedTime if self._values is not None else 0.0
+        return self._visit is None and elapsed_s >= self._load.duration_s
+
+    def _take_state(self, reply: Reply) -> None:
+        if reply.values.State != ChannelState.STOP:
+            self.seen_running = True
+            self._stops = 0
+        elif self.seen_running and reply.header.rows == 0 and reply.values.MemFilled == 0:
+            self._stops += 1
+
+    def _take_known_rows(self, reply: Reply) -> None:
+        try:
+            self._take_rows(reply)
+        except InstrumentError as error:
+            # Not a row of ours: another program has the channel, and our segment is gone from it.
+            self._fault = str(error)
+
+    def _take_rows(self, reply: Reply) -> None:
+        header = reply.header
+        visit = self._load.visit(header.technique, header.loop)
+        if visit is None:
+            self._passed_all = True
+            return
+        timebase_s = reply.values.TimeBase if reply.values.TimeBase > 0 else self._load.timebase_s
+        rows = decode(header, reply.words, timebase_s, self._singles)
+        if self._key != (header.technique, header.loop):
+            self._enter((header.technique, header.loop), visit, rows, header.start_s)
+        if isinstance(rows, SweepRows) and self._sweep is not None:
+            self._spectra.extend(self._sweep.add(rows))
+        self._account(rows)
+        self._blocks.append(self._block(reply, visit, rows))
+
+    def _enter(self, key: tuple[int, int], visit: Visit, rows: Rows, start_s: float) -> None:
+        self._key, self._visit = key, visit
+        self._start_s, self._t_s, self._charge_C = start_s, 0.0, 0.0
+        self._current_A = float(rows.current_A[0])
+        step = visit.step
+        self._sweep = Sweep(self._channel, step, visit.number, start_s) if isinstance(step, Geis) else None
+
+    def _account(self, rows: Rows) -> None:
+        """Integrate the measured current from the visit's start; before the first row it is that row's."""
+        before_C = (self._current_A + rows.current_A[0]) / 2 * (rows.t_s[0] - self._t_s)
+        among_C = np.trapezoid(rows.current_A, rows.t_s) if len(rows.t_s) > 1 else 0.0
+        self._charge_C += float(before_C + among_C)
+        self._t_s = float(rows.t_s[-1])
+        self._current_A = float(rows.current_A[-1])
+        self._voltage_V = float(rows.voltage_V[-1])
+
+    def _block(self, reply: Reply, visit: Visit, rows: Rows) -> Block:
+        block = empty_block(len(rows.t_s))
+        block["channel"] = self._channel
+        block["t_s"] = reply.header.start_s + rows.t_s
+        block["voltage_V"] = rows.voltage_V
+        block["current_A"] = rows.current_A
+        block["step"] = visit.step.index
+        block["visit"] = visit.number
+        if isinstance(visit.step, Geis):
+            block["flags"] = FLAG_EIS
+        # The flags are of now, so they belong to the newest row.
+        if reply.values.Eoverflow or reply.values.Ioverflow:
+            block["flags"][-1] |= FLAG_OVERFLOW
+        return block

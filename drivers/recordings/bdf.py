@@ -1,0 +1,117 @@
+"""Tables with the column names of the Battery Data Format (BDF), as csv or parquet.
+
+Machine names (``test_time_second``) and preferred labels (``Test Time / s``) are both understood, in the
+units that the names say (BDF ontology 1.3.0). BDF counts a charging current as positive; it is kept as it is
+and taken as oxidising the working electrode.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drivers.recordings.rows import Floats, Rows, invalid, rows_from
+from drivers.recordings.text import TextTable, checked_table, decoded
+
+PARQUET_MAGIC = b"PAR1"
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "t_s": ("test_time_second", "test time / s", "time_s", "time"),
+    "voltage_V": ("voltage_volt", "voltage / v"),
+    "current_A": ("current_ampere", "current / a"),
+    "step": ("step_count", "step count / 1", "step_id", "step id", "index"),
+    "cycle": ("cycle_count", "cycle count / 1"),
+    "frequency_Hz": ("frequency_hertz", "frequency / hz"),
+    "z_real_ohm": ("real_impedance_ohm", "real impedance / ohm"),
+    "z_imag_ohm": ("imaginary_impedance_ohm", "imaginary impedance / ohm"),
+}
+"""Column of a row → its names, lower case, the preferred first. ``time`` (in s) and ``index`` (number of the
+spectrum) are for tables of spectra."""
+
+_SPECTRUM = ("frequency_Hz", "z_real_ohm", "z_imag_ohm")
+_METADATA = {"current_sign": "BDF: a positive current charges; taken as oxidising the working electrode"}
+
+
+def read_csv(source: Path) -> tuple[Rows, dict[str, str]]:
+    """Return the rows of a csv table. Raises InvalidFileError."""
+    table = _csv_table(source)
+    found = _indices(table.names, source)
+    columns = {name: table.column(index) for name, index in found.items()}
+    return _rows(columns, len(table.cells)), {"format": "BDF csv", **_METADATA}
+
+
+def read_parquet(source: Path) -> tuple[Rows, dict[str, str]]:
+    """Return the rows of a parquet table. Raises InvalidFileError."""
+    import pyarrow as pa
+
+    table, names = _parquet_table(source)
+    columns = {}
+    for name, index in _indices(names, source).items():
+        try:
+            columns[name] = table.column(index).cast(pa.float64()).to_numpy()
+        except pa.ArrowException as error:
+            raise invalid(
+                source,
+                f"column {names[index]!r} holds no numbers ({error})",
+                "export it again with numbers in this column",
+            ) from error
+    return _rows(columns, table.num_rows), {"format": "BDF parquet", **_METADATA}
+
+
+def _parquet_table(source: Path) -> tuple[Any, list[str]]:
+    import pyarrow.parquet as pq
+
+    try:
+        # Not read_table on an open file: after damaged files its threads now and then aborted the exit.
+        with pq.ParquetFile(str(source)) as file:
+            table = file.read(use_threads=False)
+        return table, list(table.column_names)
+    except Exception as error:
+        raise invalid(
+            source,
+            f"this parquet file can't be read ({type(error).__name__}: {error})",
+            "it may be cut off or damaged: export it again",
+        ) from error
+
+
+def _csv_table(source: Path) -> TextTable:
+    text = decoded(source)
+    first_line = text.split("\n", 1)[0]
+    separator = max(",;\t", key=first_line.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        body = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise invalid(source, f"not a csv file ({error})", "export it again", reader.line_num) from error
+    if not body:
+        raise invalid(source, "the file is empty", "record or export it again")
+    return checked_table(source, body[0][1], [cells for _, cells in body[1:]], [line for line, _ in body[1:]])
+
+
+def _indices(names: Sequence[str], source: Path) -> dict[str, int]:
+    plain = [name.strip().lower() for name in names]
+    found: dict[str, int] = {}
+    for name, aliases in NAMES.items():
+        alias = next((alias for alias in aliases if alias in plain), None)
+        if alias is not None:
+            found[name] = plain.index(alias)
+    if not {"t_s", "voltage_V"} <= found.keys() and not found.keys() >= set(_SPECTRUM):
+        raise invalid(
+            source,
+            f"no columns that sandtime knows among: {', '.join(names)[:300]}",
+            "it needs test_time_second, voltage_volt and current_ampere, or for spectra frequency_hertz,"
+            " real_impedance_ohm and imaginary_impedance_ohm (names and units of BDF)",
+            1,
+        )
+    return found
+
+
+def _rows(columns: dict[str, Floats], count: int) -> Rows:
+    """Return the rows; spectra alone need no time: without one they are all at 0 s."""
+    columns.setdefault("t_s", np.zeros(count))
+    return rows_from(columns)

@@ -1,0 +1,1 @@
+"""Simulated cells, and simulated instruments as server processes that outlive their hosts."""

@@ -1,0 +1,274 @@
+"""A Li | solid electrolyte | Li cell: one circuit for the response in time and in frequency.
+
+The bulk is a resistor, the interfaces are arcs (chains of RCs), so that the response to a constant current is
+known in closed form at any time, and Z(f) follows from the same numbers. A positive current oxidises (strips)
+the working electrode, and E = I·R > 0. Around the circuit stands what a lab sees on such cells
+(facts/recipes.md): slow activation and loss of contact, a nucleation spike at the start of each half-cycle, a
+hard short at a current density, lithium on each side that is lost a little in every cycle, and the run-away
+of E when the stripped side has none left. The state depends on what has passed alone, never on how the time
+was cut. No noise here: that belongs to the instrument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.impedance import inductor, rc_chain, zarc_as_rc_chain
+
+FloatArray = NDArray[np.float64]
+
+CURRENT_TOLERANCE = 0.005
+"""A set-point this close below a threshold counts as reaching it: instruments keep single precision."""
+_FAR = 60.0
+"""exp of more than this is beyond every voltage range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """One arc of the spectrum: a ZARC (an RC where ``alpha`` is 1)."""
+
+    resistance_ohm_m2: float
+    tau_s: float
+    alpha: float = 1.0
+    interface: bool = True
+    """Whether it grows when contact to the lithium is lost (a grain boundary does not)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellParameters:
+    """What a cell is made of. Resistances and charges are per electrode area."""
+
+    area_m2: float
+    bulk_ohm_m2: float
+    arcs: tuple[Arc, ...]
+    """At least one."""
+    inductance_H: float = 0.0
+    activation: float = 0.0
+    """The fresh cell's resistance is higher by this part; it decays with the charge passed."""
+    activation_C_per_m2: float = 1.8e5
+    drift_per_s: float = 0.0
+    """Slow relative change of the resistance."""
+    contact_loss_m2_per_C: float = 0.0
+    """Relative growth of the interface arcs per net charge moved from one side to the other."""
+    roughness: float = 0.0
+    """Relative amplitude of slow fluctuations of the resistance."""
+    roughness_seed: int = 0
+    nucleation: float = 0.0
+    """Height of the spike at the start of a half-cycle, relative to the cell's resistance."""
+    nucleation_C_per_m2: float = 36.0
+    short_at_A_per_m2: float | None = None
+    """Current density from which a half-cycle ends in a short; None: never."""
+    short_after_C_per_m2: float = 0.0
+    """Charge passed in the half-cycle when the short comes."""
+    short_residual: float = 0.02
+    """Resistance of the shorted cell relative to the sound one."""
+    short_fall_s: float = 0.1
+    working_C_per_m2: float = 7.38e5
+    counter_C_per_m2: float = 7.38e5
+    loss_C_per_m2: float = 0.0
+    """Lithium that a side loses each time its stripping has ended (isolated or consumed)."""
+    runaway_V: float = 0.02
+    runaway_s: float = 4.0
+    """Time constant of the exponential rise once the stripped side has no lithium left."""
+
+
+@dataclass(slots=True)
+class CellState:
+    """What has happened to a cell."""
+
+    rc_V: FloatArray
+    accessible_C: list[float]
+    """Lithium within reach: working, counter. Below 0: lost from what will be plated next."""
+    time_s: float = 0.0
+    passed_C: float = 0.0
+    """Charge passed in either direction."""
+    moved_C: float = 0.0
+    """Net charge stripped from the working electrode."""
+    half_cycle_C: float = 0.0
+    direction: int = 0
+    """Sign of the last current: 1 strips the working electrode, −1 the counter electrode."""
+    starved_s: float = 0.0
+    """Time for which the present half-cycle has stripped a side without lithium."""
+    shorted_s: float | None = None
+    """Time since the short."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fluctuation:
+    """Slow fluctuations: a few sines of seeded phases, so that they need no history."""
+
+    omega: FloatArray
+    phase: FloatArray
+
+    @classmethod
+    def seeded(cls, seed: int) -> _Fluctuation:
+        random = np.random.default_rng(seed)
+        return cls(2 * np.pi / np.geomspace(30, 900, 6), random.uniform(0, 2 * np.pi, 6))
+
+    def at(self, time_s: FloatArray) -> FloatArray:
+        sines = np.sin(time_s[:, np.newaxis] * self.omega + self.phase)
+        return np.asarray(sines.sum(axis=1) / np.sqrt(len(self.omega) / 2))
+
+
+class Cell:
+    """One cell, driven by one current at a time."""
+
+    def __init__(self, parameters: CellParameters) -> None:
+        self.parameters = parameters
+        self.current_A = 0.0
+        chains = [zarc_as_rc_chain(arc.resistance_ohm_m2, arc.tau_s, arc.alpha) for arc in parameters.arcs]
+        area = parameters.area_m2
+        self._bulk_ohm = parameters.bulk_ohm_m2 / area
+        self._rc_ohm = np.concatenate([resistance for resistance, _ in chains]) / area
+        self._tau_s = np.concatenate([tau for _, tau in chains])
+        grows = [float(arc.interface) for arc in parameters.arcs]
+        self._grows = np.repeat(grows, [len(tau) for _, tau in chains])
+        self.resistance_ohm = self._bulk_ohm + float(self._rc_ohm.sum())
+        """Bulk and arcs of the cell as built, without activation and ageing."""
+        self._fluctuation = _Fluctuation.seeded(parameters.roughness_seed)
+        self.state = CellState(
+            rc_V=np.zeros(len(self._tau_s)),
+            accessible_C=[parameters.working_C_per_m2 * area, parameters.counter_C_per_m2 * area],
+        )
+
+    def drive(self, current_A: float) -> None:
+        """Set the current (0: open circuit). A change of sign begins a half-cycle."""
+        self.current_A = current_A
+        direction = int(np.sign(current_A))
+        if direction == 0 or direction == self.state.direction:
+            return
+        state = self.state
+        if state.direction:
+            stripped = _stripped_side(state.direction)
+            state.accessible_C[stripped] -= self.parameters.loss_C_per_m2 * self.parameters.area_m2
+        state.direction, state.half_cycle_C, state.starved_s = direction, 0.0, 0.0
+
+    def voltages(self, after_s: FloatArray) -> FloatArray:
+        """E in V at the ascending times ``after_s`` from now, shape (n,), if the present current goes on."""
+        sound = self._sound_voltages(after_s)
+        short_s = self._seconds_to_short()
+        if short_s is None or after_s[-1] <= short_s:
+            return sound
+        sound_part = self._sound_part(after_s - short_s)
+        return sound * sound_part + (1 - sound_part) * (self.current_A * self._shorted_ohm)
+
+    def let_pass(self, seconds: float) -> None:
+        """Let the present current go on for a time."""
+        state, current_A = self.state, self.current_A
+        steady_V = current_A * self._rc_ohm
+        state.rc_V = steady_V + (state.rc_V - steady_V) * np.exp(seconds / -self._tau_s)
+        state.time_s += seconds
+        ionic_s = self._move_short(seconds)
+        charge_C = current_A * ionic_s
+        if charge_C:
+            self._move_lithium(charge_C, ionic_s)
+        state.passed_C += abs(charge_C)
+        state.moved_C += charge_C
+        state.half_cycle_C += abs(charge_C)
+
+    def advance(self, current_A: float, after_s: FloatArray) -> FloatArray:
+        """Drive ``current_A`` until the last of the ascending times ``after_s``; return E at all of them."""
+        self.drive(current_A)
+        volts = self.voltages(after_s)
+        self.let_pass(float(after_s[-1]))
+        return volts
+
+    def spectrum(self, frequency_Hz: FloatArray, dc_current_A: float = 0.0) -> NDArray[np.complex128]:
+        """Z in Ω in the present state, shape of ``frequency_Hz``; ``dc_current_A`` flows underneath."""
+        now = np.zeros(1)
+        growth = 1 + self._contact_loss(now)[0] * self._grows
+        sound = rc_chain(frequency_Hz, self._rc_ohm * growth, self._tau_s) + self._bulk_ohm
+        if dc_current_A:
+            sound = sound + self._nucleation_ohm(now)[0]
+        sound = sound * self._ageing(now)[0] + inductor(frequency_Hz, self.parameters.inductance_H)
+        if self.state.shorted_s is None:
+            return np.asarray(sound)
+        sound_part = self._sound_part(np.array([self.state.shorted_s]))[0]
+        return np.asarray(sound * sound_part + (1 - sound_part) * self._shorted_ohm)
+
+    def _sound_voltages(self, after_s: FloatArray) -> FloatArray:
+        steady_V = self.current_A * self._rc_ohm
+        decay = np.exp(after_s[:, np.newaxis] / -self._tau_s)
+        rc_V = steady_V + (self.state.rc_V - steady_V) * decay
+        ohmic_V = self.current_A * (self._bulk_ohm + self._nucleation_ohm(after_s))
+        arcs_V = rc_V.sum(axis=1) + self._contact_loss(after_s) * (rc_V @ self._grows)
+        volts = (ohmic_V + arcs_V) * self._ageing(after_s)
+        starved_s = self._starved(float(after_s[-1]))
+        if starved_s > 0:
+            volts += self._runaway(after_s - after_s[-1] + starved_s)
+        return np.asarray(volts)
+
+    def _nucleation_ohm(self, after_s: FloatArray) -> FloatArray:
+        parameters, state = self.parameters, self.state
+        scale_C = parameters.nucleation_C_per_m2 * parameters.area_m2
+        charge_C = state.half_cycle_C + abs(self.current_A) * after_s
+        return parameters.nucleation * self.resistance_ohm * np.exp(charge_C / -scale_C)
+
+    def _contact_loss(self, after_s: FloatArray) -> FloatArray:
+        per_C = self.parameters.contact_loss_m2_per_C / self.parameters.area_m2
+        return np.asarray(per_C * np.abs(self.state.moved_C + self.current_A * after_s))
+
+    def _ageing(self, after_s: FloatArray) -> FloatArray:
+        """Return the factor of activation, drift and fluctuation on all resistances."""
+        parameters, state = self.parameters, self.state
+        passed_C = state.passed_C + abs(self.current_A) * after_s
+        time_s = state.time_s + after_s
+        fresh = np.exp(passed_C / (-parameters.activation_C_per_m2 * parameters.area_m2))
+        factor = 1 + parameters.activation * fresh + parameters.drift_per_s * time_s
+        if parameters.roughness:
+            factor = factor * (1 + parameters.roughness * self._fluctuation.at(time_s))
+        return np.asarray(factor)
+
+    @property
+    def _shorted_ohm(self) -> float:
+        return self.parameters.short_residual * self.resistance_ohm
+
+    def _sound_part(self, since_short_s: FloatArray) -> FloatArray:
+        return np.exp(np.maximum(since_short_s, 0.0) / -self.parameters.short_fall_s)
+
+    def _seconds_to_short(self) -> float | None:
+        """Time until the short if the present current goes on; ≤ 0: it is there; None: it does not come."""
+        parameters, state = self.parameters, self.state
+        if state.shorted_s is not None:
+            return -state.shorted_s
+        threshold = parameters.short_at_A_per_m2
+        density = abs(self.current_A) / parameters.area_m2
+        if threshold is None or not density or density < threshold * (1 - CURRENT_TOLERANCE):
+            return None
+        left_C = parameters.short_after_C_per_m2 * parameters.area_m2 - state.half_cycle_C
+        return max(left_C / abs(self.current_A), 0.0)
+
+    def _move_short(self, seconds: float) -> float:
+        """Let the short come or grow older; return for how long ions carried the current."""
+        short_s = self._seconds_to_short()
+        if short_s is None or short_s > seconds:
+            return seconds
+        self.state.shorted_s = seconds - short_s
+        return max(short_s, 0.0)
+
+    def _move_lithium(self, charge_C: float, seconds: float) -> None:
+        state = self.state
+        stripped = _stripped_side(state.direction)
+        state.starved_s = max(self._starved(seconds), 0.0)
+        left_C = state.accessible_C[stripped]
+        state.accessible_C[stripped] = max(left_C - abs(charge_C), min(left_C, 0.0))
+        state.accessible_C[1 - stripped] += abs(charge_C)
+
+    def _starved(self, after_s: float) -> float:
+        """Return for how long the stripped side will have been without lithium; ≤ 0 means not yet."""
+        if not self.current_A:
+            return 0.0
+        left_C = max(self.state.accessible_C[_stripped_side(self.state.direction)], 0.0)
+        return self.state.starved_s + after_s - left_C / abs(self.current_A)
+
+    def _runaway(self, starved_s: FloatArray) -> FloatArray:
+        parameters = self.parameters
+        exponent = np.clip(starved_s / parameters.runaway_s, 0.0, _FAR)
+        return np.asarray(np.sign(self.current_A) * parameters.runaway_V * np.expm1(exponent))
+
+
+def _stripped_side(direction: int) -> int:
+    return 0 if direction > 0 else 1

@@ -1,0 +1,284 @@
+"""A list of linked techniques that runs on a cell and fills the channel's memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.biologic.constants import ExitCondition, TechniqueId
+from drivers.simulation.cells import Cell
+from drivers.simulation.memory import Memory, Origin
+from drivers.simulation.meter import AMPLITUDE_NOISE_V, IMPEDANCE_NOISE, Meter
+from drivers.simulation.techniques import Phase, Steady, Sweep, Technique, tripped
+
+FloatArray = NDArray[np.float64]
+
+WATCH_S = 0.01
+"""A limit on board, and a change of E that makes a record, are seen within this time."""
+
+_ROWS = {
+    3: np.dtype([("high", "<u4"), ("low", "<u4"), ("E", "<f4")]),
+    4: np.dtype([("high", "<u4"), ("low", "<u4"), ("E", "<f4"), ("I", "<f4")]),
+    5: np.dtype([("high", "<u4"), ("low", "<u4"), ("E", "<f4"), ("I", "<f4"), ("cycle", "<u4")]),
+}
+_STEADY_COLUMNS = {TechniqueId.OCV: 3, TechniqueId.GEIS: 4}
+_SPECTRUM_COLUMNS = 14
+_SPECTRUM_TIME = 13
+
+
+class Run:
+    """One execution, from the channel's start. ``now_s`` is on the instrument's clock."""
+
+    def __init__(
+        self, techniques: Sequence[Technique], cell: Cell, meter: Meter, memory: Memory, started_s: float
+    ) -> None:
+        self.started_s = self.now_s = started_s
+        self.finished = False
+        self._techniques = techniques
+        self._cell, self._meter, self._memory = cell, meter, memory
+        self._passes: dict[int, int] = {}
+        self._controlled_A = 0.0
+        self._shown_V: float | None = None
+        self._enter_technique(0)
+
+    @property
+    def technique(self) -> Technique:
+        """The technique that runs."""
+        return self._techniques[self._index]
+
+    @property
+    def frequency_Hz(self) -> float:
+        """Frequency that is being measured, 0 outside a sweep."""
+        if self.finished or not isinstance(self._phase, Sweep):
+            return 0.0
+        return float(self._phase.frequency_Hz[self._rows])
+
+    @property
+    def voltage_V(self) -> float:
+        """True E at present."""
+        if self._shown_V is None:
+            self._shown_V = float(self._cell.voltages(np.zeros(1))[0])
+        return self._shown_V
+
+    def advance_to(self, now_s: float) -> None:
+        """Run until ``now_s`` or the list's end."""
+        while not self.finished and self.now_s < now_s:
+            if isinstance(self._phase, Sweep):
+                leave = self._sweep(self._phase, now_s)
+            else:
+                leave = self._hold(self._phase, now_s)
+            if leave is not None:
+                self._leave_phase(leave)
+
+    def stop(self) -> None:
+        """Open the circuit."""
+        self.finished = True
+        self._cell.drive(0.0)
+
+    def _enter_technique(self, index: int) -> None:
+        index = self._follow_loops(index)
+        if index >= len(self._techniques):
+            self.stop()
+            return
+        self._index = index
+        self._technique_s = self.now_s
+        self._meter.e_range, self._meter.i_range = self.technique.e_range, self.technique.i_range
+        self._phases: Iterator[Phase] = self.technique.phases(self._controlled_A)
+        self._enter_phase()
+
+    def _follow_loops(self, index: int) -> int:
+        """Return the first technique at or after ``index`` that is no LOOP, jumping as the LOOPs say."""
+        while index < len(self._techniques) and self._techniques[index].id == TechniqueId.LOOP:
+            loop = self._techniques[index]
+            times, done = loop.integer("loop_N_times"), self._passes.get(index, 0)
+            if times == -1 or done < times:
+                self._passes[index] = done + 1
+                index = loop.integer("protocol_number")
+            else:
+                self._passes[index] = 0
+                index += 1
+        return index
+
+    def _loop_count(self) -> int:
+        """Return the passes done of the innermost LOOP around the present technique."""
+        around = [
+            (at - loop.integer("protocol_number"), at)
+            for at, loop in enumerate(self._techniques)
+            if loop.id == TechniqueId.LOOP and loop.integer("protocol_number") <= self._index < at
+        ]
+        return self._passes.get(min(around)[1], 0) if around else 0
+
+    def _enter_phase(self) -> None:
+        phase = next(self._phases, None)
+        if phase is None:
+            self._enter_technique(self._index + 1)
+            return
+        self._phase: Phase = phase
+        self._phase_s = self.now_s
+        self._elapsed_s = 0.0
+        self._rows = 0
+        self._recorded_V: float | None = None
+        self._shown_V = None
+        self._controlled_A = phase.current_A or 0.0
+        self._cell.drive(self._controlled_A)
+        self._origin = self._make_origin()
+
+    def _make_origin(self) -> Origin:
+        sweep = isinstance(self._phase, Sweep)
+        return Origin(
+            technique_index=self._index,
+            technique_id=self.technique.id,
+            process=int(sweep),
+            loop=self._loop_count(),
+            columns=_SPECTRUM_COLUMNS if sweep else _STEADY_COLUMNS.get(self.technique.id, 5),
+            time_base_s=self.technique.time_base_s,
+            start_s=self._technique_s - self.started_s,
+        )
+
+    def _leave_phase(self, how: ExitCondition) -> None:
+        if how == ExitCondition.STOP_EXPERIMENT:
+            self.stop()
+        elif how == ExitCondition.NEXT_TECHNIQUE:
+            self._enter_technique(self._index + 1)
+        else:
+            self._enter_phase()
+
+    def _pass_until(self, elapsed_s: float) -> None:
+        """Let the cell live until this time in the phase."""
+        self._cell.let_pass(elapsed_s - self._elapsed_s)
+        self._elapsed_s = elapsed_s
+        self.now_s = self._phase_s + elapsed_s
+
+    def _volts(self, elapsed_s: FloatArray) -> FloatArray:
+        """Return the true E at times in the phase (none before the present one)."""
+        return self._cell.voltages(elapsed_s - self._elapsed_s)
+
+    def _hold(self, phase: Steady, now_s: float) -> ExitCondition | None:
+        """Hold the current until ``now_s``; return how the phase was left, None if it goes on."""
+        end_s = min(now_s - self._phase_s, phase.duration_s)
+        due_s = self._due_rows(phase, end_s)
+        times_s = due_s if len(due_s) and due_s[-1] == end_s else np.concatenate((due_s, (end_s,)))
+        volts = self._volts(times_s)
+        leave = ExitCondition.NEXT_STEP if end_s >= phase.duration_s else None
+        trip = self._trip_index(phase, volts)
+        if trip is not None:
+            end_s = self._refine_trip(phase, times_s, trip)
+            due_s = due_s[due_s < end_s]
+            times_s = np.append(due_s, end_s)
+            volts = self._volts(times_s)
+            leave = phase.exit_condition
+        rows_s = due_s if leave is None else times_s
+        self._rows += len(due_s)
+        self._record(phase, *self._with_changes(phase, times_s, volts, len(rows_s)))
+        self._pass_until(end_s)
+        self._shown_V = float(volts[-1])
+        return leave
+
+    def _due_rows(self, phase: Steady, end_s: float) -> FloatArray:
+        """Return the times of the records by dT that come due until ``end_s``.
+
+        The first is taken one time base after the start, so that no two samples have the same time.
+        """
+        first_s, interval_s = self.technique.time_base_s, phase.record_dT_s
+        if end_s < first_s:
+            return np.empty(0)
+        if interval_s <= 0:
+            return np.full(1, first_s) if self._rows == 0 else np.empty(0)
+        # The margin is above the rounding of times and below any interval.
+        due = math.floor(end_s / interval_s + 1e-9) + 1
+        return np.asarray(np.minimum(np.maximum(np.arange(self._rows, due) * interval_s, first_s), end_s))
+
+    def _trip_index(self, phase: Steady, volts: FloatArray) -> int | None:
+        if not phase.tests:
+            return None
+        trips = tripped(phase.tests, volts, self._controlled_A)
+        return int(trips.argmax()) if trips.any() else None
+
+    def _refine_trip(self, phase: Steady, times_s: FloatArray, trip: int) -> float:
+        """Return when the limit was passed, on a grid of :data:`WATCH_S`."""
+        before_s = times_s[trip - 1] if trip else self._elapsed_s
+        low, high = math.floor(before_s / WATCH_S), math.ceil(times_s[trip] / WATCH_S)
+        while high - low > 1:
+            middle = (low + high) // 2
+            volts = self._volts(np.full(1, max(middle * WATCH_S, self._elapsed_s)))
+            low, high = (low, middle) if self._trip_index(phase, volts) is not None else (middle, high)
+        return float(min(high * WATCH_S, times_s[trip]))
+
+    def _with_changes(
+        self, phase: Steady, times_s: FloatArray, volts: FloatArray, rows: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the first ``rows`` times and E, and between them where E has changed by dE."""
+        last_V = volts[0] if self._recorded_V is None else self._recorded_V
+        jumps = np.abs(volts - np.concatenate(((last_V,), volts[:-1]))) >= phase.record_dE_V
+        if phase.record_dE_V <= 0 or not jumps.any():
+            return times_s[:rows], volts[:rows]
+        starts_s = np.append(self._elapsed_s, times_s[:-1])[jumps]
+        ends_s = times_s[jumps]
+        between = [
+            np.arange(math.floor(start / WATCH_S) + 1, math.ceil(end / WATCH_S)) * WATCH_S
+            for start, end in zip(starts_s, ends_s, strict=True)
+        ]
+        candidates_s = np.union1d(times_s[:rows], np.concatenate(between))
+        candidate_V = self._volts(candidates_s) if len(candidates_s) else candidates_s
+        chosen = _changed(
+            candidate_V, np.isin(candidates_s, times_s[:rows]), float(last_V), phase.record_dE_V
+        )
+        return candidates_s[chosen], candidate_V[chosen]
+
+    def _record(self, phase: Steady, times_s: FloatArray, volts: FloatArray) -> None:
+        """Write one record for each of these times in the phase."""
+        if not len(times_s):
+            return
+        self._recorded_V = float(volts[-1])
+        taken_s = self._phase_s + times_s
+        rows = np.empty(len(times_s), dtype=_ROWS[self._origin.columns])
+        ticks = np.rint((taken_s - self._technique_s) / self._origin.time_base_s).astype(np.uint64)
+        noise = self._meter.take_noise(2, len(times_s))
+        rows["high"], rows["low"] = ticks >> np.uint64(32), ticks & np.uint64(0xFFFFFFFF)
+        rows["E"] = self._meter.read_voltage(volts, noise[0])
+        if self._origin.columns > 3:
+            rows["I"] = self._meter.read_current(self._controlled_A, noise[1])
+        if self._origin.columns > 4:
+            rows["cycle"] = phase.cycle
+        self._memory.store(self._origin, rows.tobytes(), taken_s)
+
+    def _sweep(self, phase: Sweep, now_s: float) -> ExitCondition | None:
+        """Measure the points whose periods have passed by ``now_s``."""
+        end_s = now_s - self._phase_s
+        while self._rows < len(phase.ends_s) and phase.ends_s[self._rows] <= end_s:
+            self._pass_until(float(phase.ends_s[self._rows]))
+            self._shown_V = None
+            self._record_point(phase, float(phase.frequency_Hz[self._rows]))
+            self._rows += 1
+        if self._rows == len(phase.ends_s):
+            return ExitCondition.NEXT_STEP
+        self._pass_until(end_s)
+        self._shown_V = None
+        return None
+
+    def _record_point(self, phase: Sweep, frequency_Hz: float) -> None:
+        impedance = self._cell.spectrum(np.full(1, frequency_Hz), phase.current_A)[0]
+        noise = self._meter.take_noise(4, 1)[:, 0]
+        amplitude_V = abs(impedance) * phase.amplitude_A
+        row = np.zeros(_SPECTRUM_COLUMNS, dtype="<f4")
+        row[0] = frequency_Hz
+        row[1] = abs(amplitude_V * (1 + IMPEDANCE_NOISE * noise[0]) + AMPLITUDE_NOISE_V * noise[1])
+        row[2] = phase.amplitude_A
+        row[3] = np.angle(impedance) + IMPEDANCE_NOISE * noise[2]
+        row[4] = self._meter.read_voltage(self._cell.voltages(np.zeros(1)), noise[3:])[0]
+        row[5] = phase.current_A
+        row[_SPECTRUM_TIME] = self.now_s - self._technique_s
+        self._memory.store(self._origin, row.tobytes(), np.full(1, self.now_s))
+
+
+def _changed(volts: FloatArray, kept: NDArray[np.bool_], last_V: float, change_V: float) -> NDArray[np.bool_]:
+    """Return ``kept``, and besides where E differs by ``change_V`` from the record before."""
+    chosen = kept.copy()
+    for place, volt in enumerate(volts.tolist()):
+        if kept[place] or abs(volt - last_V) >= change_V:
+            chosen[place] = True
+            last_V = volt
+    return chosen

@@ -1,0 +1,175 @@
+"""Simulated instruments as a server process on ephemeral local ports. It outlives its hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import cast
+
+from drivers.biologic.constants import ErrorCode
+from drivers.simulation.box import Box
+from drivers.simulation.clock import TICK_S, HeldClock
+from drivers.simulation.config import SimulationConfig
+from drivers.simulation.faults import Fault
+from drivers.simulation.techniques import RefusedError
+from drivers.simulation.wire import CODE, HEAD, Operation, pack_frame, split_frames
+
+HOST = "127.0.0.1"
+
+_READINGS = frozenset({Operation.VALUES, Operation.DATA, Operation.CHANNEL_INFOS})
+"""Requests that an overloaded instrument answers with zeros."""
+
+
+class Port:
+    """A box and the faults injected into it; answers frames."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.hosts = 0
+        self._zeros = 0
+        self._lost_calls = 0
+
+    def reply(self, operation: Operation, channel: int, payload: bytes) -> tuple[int, bytes]:
+        """Answer a request of a connected host with an error code and a payload."""
+        if self._lost_calls:
+            self._lost_calls -= 1
+            return ErrorCode.COMM_COMMFAILED, b""
+        try:
+            if self._zeros and operation in _READINGS:
+                self._zeros -= 1
+                return ErrorCode.NOERROR, self.box.zeros(operation, channel)
+            return ErrorCode.NOERROR, self.box.answer(operation, channel, payload)
+        except RefusedError as error:
+            return error.code, error.payload
+
+    def inject(self, fault: Fault) -> None:
+        """Let something go wrong from now on."""
+        if fault.kind == "zeros":
+            self._zeros = fault.count
+        elif fault.kind == "comm_loss":
+            self._lost_calls = fault.count
+        else:
+            self.box.skip_records(fault.channel, fault.count)
+
+
+class HostConnection(asyncio.Protocol):
+    """One connection. A host has to ask for CONNECT first; only then it counts as one."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._buffer = bytearray()
+        self._connected = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the connection."""
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # uvloop's streams do not derive from asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the host has gone."""
+        if self._connected:
+            self._port.hosts -= 1
+            self._port.box.disconnect()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole request, in order."""
+        self._buffer += data
+        for body in split_frames(self._buffer):
+            code, payload = self._answer(body)
+            self._transport.write(pack_frame(CODE.pack(code) + payload))
+
+    def _answer(self, body: bytes) -> tuple[int, bytes]:
+        number, channel = HEAD.unpack_from(body)
+        operation, payload = Operation(number), body[HEAD.size :]
+        if operation == Operation.INJECT:
+            self._port.inject(Fault.model_validate_json(payload))
+            return ErrorCode.NOERROR, b""
+        if operation == Operation.CONNECT:
+            return self._connect()
+        if not self._connected:
+            return ErrorCode.GEN_NOTCONNECTED, b""
+        return self._port.reply(operation, channel, payload)
+
+    def _connect(self) -> tuple[int, bytes]:
+        try:
+            infos = self._port.box.connect()
+        except RefusedError as error:
+            return error.code, b""
+        self._connected = True
+        self._port.hosts += 1
+        return ErrorCode.NOERROR, infos
+
+
+async def serve(
+    config: SimulationConfig,
+    state_file: Path,
+    speed: float = 1.0,
+    max_lag_s: float = 10.0,
+    exit_without_client_s: float | None = None,
+) -> None:
+    """Run all instruments of ``config`` until SIGTERM or SIGINT, or until nobody was connected for a time.
+
+    ``speed`` is instrument seconds per real second; ``max_lag_s``: see :class:`HeldClock`. The state file
+    says where the instruments listen; it appears once they do, and goes at the end. All circuits are then
+    open.
+    """
+    ports = {
+        box.address: Port(Box(box, HeldClock(time.monotonic, speed, max_lag_s)))
+        for box in config.boxes.values()
+    }
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    servers = {address: await _listen(port) for address, port in ports.items()}
+    try:
+        _write_state(state_file, {address: _place(server) for address, server in servers.items()})
+        await _live(list(ports.values()), ending, exit_without_client_s)
+    finally:
+        for port in ports.values():
+            port.box.stop_all()
+        for server in servers.values():
+            server.close()
+        _remove_state(state_file)
+
+
+async def _listen(port: Port) -> asyncio.Server:
+    return await asyncio.get_running_loop().create_server(lambda: HostConnection(port), HOST, 0)
+
+
+def _place(server: asyncio.Server) -> tuple[str, int]:
+    host, port = server.sockets[0].getsockname()[:2]
+    return host, port
+
+
+def _write_state(state_file: Path, places: dict[str, tuple[str, int]]) -> None:
+    """Write the state file so that no reader ever sees half of it."""
+    addresses = {address: {"host": host, "port": port} for address, (host, port) in places.items()}
+    text = json.dumps({"pid": os.getpid(), "addresses": addresses}, indent=1)
+    draft = state_file.with_name(f"{state_file.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(state_file)
+
+
+def _remove_state(state_file: Path) -> None:
+    state_file.unlink(missing_ok=True)
+
+
+async def _live(ports: list[Port], ending: asyncio.Event, exit_without_client_s: float | None) -> None:
+    """Keep the instruments up to date until the end."""
+    last_host_s = time.monotonic()
+    while not ending.is_set():
+        for port in ports:
+            port.box.advance()
+        now_s = time.monotonic()
+        if any(port.hosts for port in ports):
+            last_host_s = now_s
+        if exit_without_client_s is not None and now_s - last_host_s > exit_without_client_s:
+            return
+        await asyncio.sleep(TICK_S)

@@ -1,0 +1,167 @@
+"""What resistance a cell should show now, learnt from its own past.
+
+Two memories: the median of the last minute under current, and for each direction the course of R = |E/I| over
+the last passage of current. A passage is one visit of a constant-current step; its phase is the fraction of
+the planned charge, so that the steps of a ramp compare. R at a phase beats any fixed level: it knows the
+nucleation at the start and the rise at the end (the project's survey of short detection: the same-phase ratio
+found 98 % of the shorts that formed at rest, the last minute alone 28 %).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+from statistics import median
+
+from pydantic import TypeAdapter
+
+_BINS = 64
+_BINS_TO_PLAN = 48
+"""Bins up to the planned charge; those beyond serve passages that run longer."""
+_TAIL = 5
+_UNKNOWN_PLAN_S = 3600.0
+"""A passage without a planned charge is divided as if it were to last an hour."""
+
+
+@dataclass(slots=True)
+class Course:
+    """R of one whole passage, for comparison with a later one."""
+
+    start: int
+    """How the passage began, see :meth:`Baseline.begin`."""
+    resistance_ohm: list[float]
+    """One value a bin: the lowest of it and its neighbours, so that a small shift in time is harmless."""
+
+
+@dataclass(slots=True)
+class _State:
+    recent_ohm: list[float] = field(default_factory=list)
+    tail_ohm: list[float] = field(default_factory=list)
+    sign: int = 0
+    start: int = 0
+    plan_C: float = 0.0
+    bin: int = 0
+    open_ohm: list[float | None] = field(default_factory=lambda: [None] * _BINS)
+    courses: dict[int, Course] = field(default_factory=dict)
+    reference: Course | None = None
+
+
+_STATE = TypeAdapter(_State)
+
+
+class Baseline:
+    """Expected resistance. The caller decides which values are healthy enough to be learnt."""
+
+    def __init__(self, recent_values: int, gain_min: float, gain_max: float, course_max: float) -> None:
+        """``recent_values``: length of the last minute; the others: see ``short_circuit.Thresholds``."""
+        self._recent_values = recent_values
+        self._gain_min = gain_min
+        self._gain_max = gain_max
+        self._course_max = course_max
+        self._s = _State()
+        self._ordered: list[float] = []
+
+    def begin(self, sign: int, start: int, current_A: float, planned_charge_C: float | None) -> None:
+        """Begin a passage.
+
+        ``start`` is −1 if the current was reversed at once, 0 if it comes out of a rest, 1 if it went on in
+        the same direction: slow polarisation makes these three begin differently.
+        """
+        self._close()
+        s = self._s
+        s.sign, s.start, s.bin = sign, start, 0
+        s.plan_C = planned_charge_C or abs(current_A) * _UNKNOWN_PLAN_S
+        s.tail_ohm = []
+        s.open_ohm = [None] * _BINS
+        s.reference = self._choose()
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the course that is compared with began in the same way as this passage."""
+        reference = self._s.reference
+        return reference is not None and reference.start == self._s.start
+
+    @property
+    def has_course(self) -> bool:
+        """Whether there is an earlier passage to compare with."""
+        return self._s.reference is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough was seen for the last minute's median to stand single outliers."""
+        return len(self._s.recent_ohm) >= _TAIL
+
+    def expected_ohm(self, charge_C: float, settled: bool) -> float:
+        """Return R to expect at this charge, in Ω.
+
+        The earlier course is scaled by what the last minute says of slow changes (temperature, activation),
+        within bounds; upwards only once the minute lies in this passage (``settled``).
+        """
+        if not self._ordered:
+            return 0.0
+        level = self._ordered[len(self._ordered) // 2]
+        reference = self._s.reference
+        if reference is None:
+            return level
+        course = reference.resistance_ohm[self._bin(charge_C)]
+        highest = course * self._gain_max if settled else course
+        return min(max(level, course * self._gain_min), highest)
+
+    def learn(self, resistance_ohm: float, charge_C: float) -> None:
+        """Take in one healthy value, one a second."""
+        s = self._s
+        position = self._bin(charge_C)
+        if position != s.bin:
+            self._leave_bin()
+            s.bin = position
+        s.tail_ohm.append(resistance_ohm)
+        if len(s.tail_ohm) > _TAIL:
+            del s.tail_ohm[0]
+        s.recent_ohm.append(resistance_ohm)
+        insort(self._ordered, resistance_ohm)
+        if len(s.recent_ohm) > self._recent_values:
+            del self._ordered[bisect_left(self._ordered, s.recent_ohm.pop(0))]
+
+    def state(self) -> dict[str, object]:
+        """Return the whole state, JSON-ready."""
+        dumped: dict[str, object] = _STATE.dump_python(self._s, mode="json")
+        return dumped
+
+    def restore(self, state: object) -> None:
+        """Take over a state that :meth:`state` returned."""
+        self._s = _STATE.validate_python(state)
+        self._ordered = sorted(self._s.recent_ohm)
+
+    def _bin(self, charge_C: float) -> int:
+        # The third root makes bins of seconds at the start, where R changes fast, and of minutes later.
+        position = int(_BINS_TO_PLAN * (abs(charge_C) / self._s.plan_C) ** (1 / 3))
+        return position if position < _BINS else _BINS - 1
+
+    def _leave_bin(self) -> None:
+        if self._s.tail_ohm:
+            self._s.open_ohm[self._s.bin] = median(self._s.tail_ohm)
+
+    def _close(self) -> None:
+        s = self._s
+        self._leave_bin()
+        known = [value for value in s.open_ohm if value is not None]
+        if known:
+            ceiling = self._course_max * median(known)
+            s.courses[s.sign] = Course(s.start, _lower_envelope(s.open_ohm, known[0], ceiling))
+
+    def _choose(self) -> Course | None:
+        """Return the last course of this direction; one that began alike goes before one that did not."""
+        s = self._s
+        found = [s.courses[sign] for sign in (s.sign, -s.sign) if sign in s.courses]
+        alike = [course for course in found if course.start == s.start]
+        return next(iter(alike + found), None)
+
+
+def _lower_envelope(values: list[float | None], first: float, ceiling: float) -> list[float]:
+    """Fill gaps with the value before, cut at ``ceiling``, and take the lowest of each three neighbours."""
+    filled = []
+    last = first
+    for value in values:
+        last = last if value is None else value
+        filled.append(min(last, ceiling))
+    return [min(filled[max(k - 1, 0) : k + 2]) for k in range(len(filled))]

@@ -1,0 +1,38 @@
+"""The command line: for people; with ``--json`` one JSON document on stdout and nothing else there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from monitor.commands import data, demo, files, live
+from protocols.errors import SandtimeError
+
+app = typer.Typer(
+    name="sandtime",
+    help="Run electrochemical tests of Li-metal cells, and open the circuit when a cell shorts or runs dry.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (demo, files, live, data):
+    module.register(app)
+
+
+def run() -> None:
+    """Run the command line; a user's mistake ends in a message and an exit code, never in a traceback."""
+    logging.basicConfig(
+        level=os.environ.get("SANDTIME_LOG", "WARNING").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        app()
+    except SandtimeError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,111 @@
+"""A typed client of the daemon's HTTP API. The command line uses it, and other programs may."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from protocols.errors import (
+    BusyError,
+    InstrumentError,
+    InvalidFileError,
+    NotAllowedError,
+    Problem,
+    SandtimeError,
+    UnreachableError,
+)
+from protocols.records import RunInfo
+from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
+
+STATE_FILE = "daemon.json"
+"""In the data folder: url, token and pid of the daemon that runs there."""
+TIMEOUT_S = 60.0
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Client:
+    """Talks to the daemon of one data folder; raises its own errors, UnreachableError if there is none."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
+        )
+
+    @classmethod
+    def of_folder(cls, data: Path) -> Self:
+        """Return a client of the daemon whose data are in ``data``."""
+        try:
+            state = json.loads((data / STATE_FILE).read_text(encoding="utf-8"))
+            return cls(state["url"], state["token"])
+        except (FileNotFoundError, KeyError, json.JSONDecodeError):
+            raise UnreachableError(f"no daemon runs for {data}; start it with: sandtime serve") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def status(self) -> StatusReply:
+        """Every instrument and every run."""
+        return StatusReply.model_validate(self._call("GET", "/api/v1/status"))
+
+    def run(self, run: int) -> RunReply:
+        """One run."""
+        return RunReply.model_validate(self._call("GET", f"/api/v1/runs/{run}"))
+
+    def submit(self, submission: Submission) -> RunReply:
+        """Check, store and queue a run."""
+        return RunReply.model_validate(self._call("POST", "/api/v1/runs", submission.model_dump()))
+
+    def stop(self, run: int, reason: str = "stopped by a person") -> StopOutcome:
+        """Open the circuit of a run and wait for the confirmation."""
+        return StopOutcome.model_validate(self._call("POST", f"/api/v1/runs/{run}/stop", {"reason": reason}))
+
+    def stop_all(self) -> list[StopOutcome]:
+        """Open every circuit."""
+        return TypeAdapter(list[StopOutcome]).validate_python(self._call("POST", "/api/v1/stop"))
+
+    def pause(self, run: int) -> RunInfo:
+        """Open the circuit and keep the place."""
+        return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/pause"))
+
+    def resume(self, run: int) -> RunInfo:
+        """Go on with a paused run."""
+        return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/resume"))
+
+    def acknowledge(self, run: int) -> RunInfo:
+        """Free the station of a protected run."""
+        return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/ack"))
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            reply = self._http.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise UnreachableError(
+                f"the daemon does not answer ({error}); is `sandtime serve` running?"
+            ) from error
+        if reply.is_success:
+            return reply.json()
+        raise _error_of(reply)
+
+
+def _error_of(reply: httpx.Response) -> SandtimeError:
+    """Return the daemon's error as the exception it was there."""
+    try:
+        body = reply.json()
+    except json.JSONDecodeError:
+        return SandtimeError(f"the daemon answered {reply.status_code} without saying why")
+    if "problems" in body:
+        return InvalidFileError([Problem(**problem) for problem in body["problems"]])
+    kinds = {kind.exit_code: kind for kind in (UnreachableError, InstrumentError, NotAllowedError, BusyError)}
+    kind = kinds.get(body.get("exit_code"), SandtimeError)
+    return kind(str(body.get("detail", body)))

@@ -1,0 +1,220 @@
+"""The only place that builds things: store, instruments, engine and faces, and who listens to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from drivers.biologic import create as create_biologic
+from drivers.biologic.library import Library, load_library
+from drivers.instrument import Instrument
+from drivers.simulation.eclib import simulated_library
+from monitor.broker import embedded_broker
+from monitor.client import STATE_FILE
+from protocols.errors import InvalidFileError, Problem, UnreachableError
+from scheduler.clock import Clock
+from scheduler.config import ServiceConfig
+from scheduler.engine import Engine
+from scheduler.recorder import Recorder
+from scheduler.service import Service
+from scheduler.worker import Worker
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+BROKER_RESTART_S = 2.0
+GC_THRESHOLDS = (50_000, 20, 100)
+"""Fewer collections of what never dies (facts/storage.md §6)."""
+
+
+def build_instruments(config: ServiceConfig) -> dict[str, Instrument]:
+    """Return the instruments of service.toml, not yet connected. Raises InvalidFileError."""
+    return {name: _instrument(name, dict(table), config) for name, table in config.instruments.items()}
+
+
+def _instrument(name: str, table: dict[str, Any], config: ServiceConfig) -> Instrument:
+    driver = table.pop("driver")
+    if driver == "biologic":
+        library = _library(str(table.pop("library", "simulation")), config)
+        return create_biologic(name, table, library)
+    hint = "drivers of this version: biologic"
+    raise InvalidFileError([Problem("service.toml", 0, 0, f"instrument {name}: no driver {driver!r}", hint)])
+
+
+def _library(where: str, config: ServiceConfig) -> Library:
+    """Resolve an instrument's ``library``: the word ``simulation``, or the path of the vendor's library."""
+    return simulated_library(config.simulation_state) if where == "simulation" else load_library(Path(where))
+
+
+class Daemon:
+    """Everything that runs while the daemon runs."""
+
+    def __init__(self, config: ServiceConfig, instruments: Mapping[str, Instrument]) -> None:
+        self.clock = Clock()
+        self.config = config
+        self.store = Store(config.data, clock=self.clock.unix)
+        self.recorder = Recorder(self.store, self.clock)
+        self.worker = Worker()
+        self.engine = Engine(instruments, self.store, self.recorder, self.clock, self.worker)
+        self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
+        self.last_request_s = self.clock.monotonic()
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open the store and put back what an earlier daemon left; close on the way out."""
+        await self.store.open()
+        try:
+            await self.service.recover()
+            yield
+        finally:
+            self.worker.close()
+            await self.store.close()
+
+    def request_seen(self) -> None:
+        """Take notice that a client is there."""
+        self.last_request_s = self.clock.monotonic()
+
+
+async def serve(config: ServiceConfig, *, exit_without_client_s: float | None = None) -> None:
+    """Run the daemon until SIGTERM or SIGINT. What runs on the instruments goes on without it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve_until(config, stop, exit_without_client_s=exit_without_client_s)
+
+
+async def serve_until(
+    config: ServiceConfig, stop: asyncio.Event, *, exit_without_client_s: float | None = None
+) -> None:
+    """Run the daemon until ``stop`` is set."""
+    daemon = Daemon(config, build_instruments(config))
+    async with daemon.opened(), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(daemon.engine.run(), name="engine")]
+        if config.mqtt.enabled:
+            tasks.append(group.create_task(_publish(daemon), name="mqtt"))
+        if exit_without_client_s is not None:
+            tasks.append(
+                group.create_task(_without_client(daemon, exit_without_client_s, stop), name="clients")
+            )
+        async with serving_http(daemon):
+            await daemon.engine.looked()
+            daemon.service.begin()
+            _settle(daemon)
+            await stop.wait()
+        for task in tasks:
+            task.cancel()
+
+
+def _settle(daemon: Daemon) -> None:
+    """Say that the daemon is ready, and keep the garbage collector off what lives for ever."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    notify("READY=1")
+    log.info("ready; data in %s", daemon.config.data)
+
+
+def notify(message: str) -> None:
+    """Tell systemd (``Type=notify``), if it started us."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.connect("\0" + address[1:] if address.startswith("@") else address)
+            link.sendall(message.encode())
+
+
+async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -> None:
+    while True:
+        left_s = daemon.last_request_s + limit_s - daemon.clock.monotonic()
+        if left_s <= 0:
+            break
+        await asyncio.sleep(left_s)
+    log.warning("no client for %g s: ending", limit_s)
+    stop.set()
+
+
+async def _publish(daemon: Daemon) -> None:
+    """Publish over MQTT, through the lab's broker or our own child, which is started again if it ends."""
+    from monitor.mqtt import Publisher
+
+    publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.clock)
+    daemon.recorder.on_samples(publisher.samples)
+    daemon.recorder.on_event(publisher.event)
+    host, port = daemon.config.mqtt.address()
+    if host:
+        await publisher.run(host, port)
+    while True:
+        try:
+            async with embedded_broker() as (port, process):
+                log.info("embedded MQTT broker on port %d", port)
+                await _until_ended(publisher.run("127.0.0.1", port), process)
+        except (UnreachableError, TimeoutError) as error:
+            log.error("no embedded MQTT broker: %s", error)
+        await asyncio.sleep(BROKER_RESTART_S)
+
+
+async def _until_ended(work: Coroutine[Any, Any, None], process: asyncio.subprocess.Process) -> None:
+    """Do ``work`` until a child process ends."""
+    task = asyncio.create_task(work, name="publish")
+    try:
+        await process.wait()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@contextlib.asynccontextmanager
+async def serving_http(daemon: Daemon) -> AsyncIterator[None]:
+    """Serve the HTTP API on this computer; its address and token are in ``daemon.json`` meanwhile."""
+    import uvicorn
+
+    from monitor.web.app import create_app
+
+    token = secrets.token_urlsafe(32)
+    app = create_app(daemon.service, token, daemon.request_seen)
+    link = socket.create_server(("127.0.0.1", daemon.config.http.port))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
+    # uvicorn would take over the signals; they are ours.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # a documented seam
+    task = asyncio.create_task(server.serve(sockets=[link]), name="http")
+    state_file = daemon.config.data / STATE_FILE
+    _write_private(
+        state_file, {"url": f"http://127.0.0.1:{link.getsockname()[1]}", "token": token, "pid": os.getpid()}
+    )
+    try:
+        yield
+    finally:
+        state_file.unlink(missing_ok=True)
+        server.should_exit = True
+        await task
+
+
+def _write_private(path: Path, content: dict[str, object]) -> None:
+    """Write a JSON file that only its owner may read, whole or not at all."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(content, file)
+    part.replace(path)
+
+
+def run_loop(main: Callable[[], Any]) -> Any:
+    """Run a coroutine function on the fastest loop there is."""
+    factory = None
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main())

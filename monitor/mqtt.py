@@ -1,0 +1,142 @@
+"""Publishes over MQTT: live samples as they come, states and events after their commit.
+
+Topics (plain JSON, flat, fixed depth): ``sandtime/v1/{site}/status`` (retained, last will),
+``sandtime/v1/{site}/{station}/state`` (retained), ``sandtime/v1/{site}/{station}/event``, and
+``sandtime/v1/{site}/{instrument}/sample``: one message for each instrument and tick, never retained.
+Queues are bounded and drop the oldest; a broker that is slow or gone never delays a measurement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable
+
+import aiomqtt
+import numpy as np
+
+from protocols.measurements import COLUMNS, Block
+from protocols.records import RunInfo
+from scheduler.clock import Clock
+from scheduler.recorder import LiveBlock
+from storage.tables import StoredEvent
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+MAX_ROWS = 2000
+"""Newest rows kept for each instrument between two ticks."""
+MAX_EVENTS = 10_000
+TIMEOUT_S = 2.0
+BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 30.0
+
+
+class Publisher:
+    """One connection to one broker, made again for ever."""
+
+    def __init__(self, site: str, info: Callable[[int], RunInfo], clock: Clock) -> None:
+        self._base = f"sandtime/v1/{site}"
+        self._info = info
+        self._clock = clock
+        self._blocks: dict[str, deque[Block]] = {}
+        self._events: deque[StoredEvent] = deque(maxlen=MAX_EVENTS)
+
+    def samples(self, live: LiveBlock) -> None:
+        """Take one poll's samples; returns at once."""
+        blocks = self._blocks.setdefault(live.instrument, deque())
+        blocks.append(live.samples)
+        rows = sum(len(block) for block in blocks)
+        while rows > MAX_ROWS and len(blocks) > 1:
+            rows -= len(blocks.popleft())
+
+    def event(self, stored: StoredEvent) -> None:
+        """Take one committed event; returns at once."""
+        self._events.append(stored)
+
+    async def run(self, host: str, port: int) -> None:
+        """Publish to a broker until cancelled; reconnect with back-off."""
+        logging.getLogger("mqtt").setLevel(logging.ERROR)
+        wait_s = BACKOFF_FIRST_S
+        lost = False
+        while True:
+            try:
+                async with self._client(host, port) as client:
+                    lost, wait_s = False, BACKOFF_FIRST_S
+                    await self._publish(client, "status", self._status("online"), qos=1, retain=True)
+                    await self._keep_publishing(client)
+            except (aiomqtt.MqttError, OSError) as error:
+                if not lost:
+                    log.warning("MQTT broker %s:%d: %s; trying again", host, port, error)
+                lost = True
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * BACKOFF_FACTOR, BACKOFF_MAX_S)
+
+    def _client(self, host: str, port: int) -> aiomqtt.Client:
+        will = aiomqtt.Will(f"{self._base}/status", json.dumps(self._status("offline")), qos=1, retain=True)
+        return aiomqtt.Client(
+            host,
+            port,
+            identifier=f"sandtime-{uuid.uuid4().hex[:12]}",
+            will=will,
+            timeout=TIMEOUT_S,
+        )
+
+    async def _keep_publishing(self, client: aiomqtt.Client) -> None:
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                await self._publish_events(client)
+                await self._publish_samples(client)
+        except asyncio.CancelledError:
+            await self._publish(client, "status", self._status("offline"), qos=1, retain=True)
+            raise
+
+    async def _publish_events(self, client: aiomqtt.Client) -> None:
+        while self._events:
+            stored = self._events[0]
+            if stored.run is not None:
+                await self._publish_event(client, stored.run, stored)
+            self._events.popleft()
+
+    async def _publish_event(self, client: aiomqtt.Client, run: int, stored: StoredEvent) -> None:
+        station = self._info(run).station
+        event = stored.event
+        message: dict[str, object] = {
+            "id": stored.id,
+            "ts": event.unix_s,
+            "run": run,
+            "t_s": event.t_s,
+            "kind": event.kind,
+            **event.data,
+        }
+        await self._publish(client, f"{station}/event", message, qos=1)
+        if event.kind == "state":
+            await self._publish(client, f"{station}/state", message, qos=1, retain=True)
+
+    async def _publish_samples(self, client: aiomqtt.Client) -> None:
+        for instrument, blocks in self._blocks.items():
+            if blocks:
+                rows = np.concatenate(list(blocks))[-MAX_ROWS:]
+                blocks.clear()
+                await self._publish(client, f"{instrument}/sample", self._sample_message(rows))
+
+    def _sample_message(self, rows: Block) -> dict[str, object]:
+        columns = {name: rows[name].tolist() for name in COLUMNS}
+        return {"ts": self._clock.unix(), "durable": False, "run": rows["channel"].tolist(), **columns}
+
+    def _status(self, state: str) -> dict[str, object]:
+        return {"state": state, "ts": self._clock.unix()}
+
+    async def _publish(
+        self,
+        client: aiomqtt.Client,
+        topic: str,
+        message: dict[str, object],
+        qos: int = 0,
+        retain: bool = False,
+    ) -> None:
+        payload = json.dumps({key: value for key, value in message.items() if value is not None})
+        await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=TIMEOUT_S)

@@ -1,0 +1,118 @@
+"""The HTTP API of the daemon, on this computer only, for those who hold the token of ``daemon.json``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from protocols.errors import BusyError, InvalidFileError, NotAllowedError, SandtimeError, UnreachableError
+from protocols.measurements import Frozen
+from protocols.records import RunInfo
+from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
+from scheduler.service import Service
+
+HTTP_STATUS: dict[type[SandtimeError], int] = {
+    InvalidFileError: 422,
+    NotAllowedError: 403,
+    BusyError: 409,
+    UnreachableError: 503,
+}
+
+
+class StopRequest(Frozen):
+    """Why the circuit is to be opened."""
+
+    reason: str = "stopped by a person"
+
+
+def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAPI:
+    """Return the application. ``seen`` is called at every request that carries the token."""
+
+    async def signed_in(authorization: Annotated[str, Header()] = "") -> None:
+        if not secrets.compare_digest(authorization, f"Bearer {token}"):
+            raise HTTPException(401, "the token of daemon.json is missing or wrong")
+        seen()
+
+    app = FastAPI(title="sandtime", version="1", dependencies=[Depends(signed_in)])
+
+    @app.exception_handler(SandtimeError)
+    async def _problem(request: Request, error: SandtimeError) -> JSONResponse:
+        return problem(error)
+
+    @app.middleware("http")
+    async def _this_computer_only(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        # A web page that resolves its own name to 127.0.0.1 must not reach the API (DNS rebinding).
+        if request.url.hostname not in ("127.0.0.1", "localhost"):
+            return JSONResponse({"title": "unknown host", "status": 400}, 400)
+        return await call_next(request)
+
+    _add_questions(app, service)
+    _add_commands(app, service)
+    return app
+
+
+def _add_questions(app: FastAPI, service: Service) -> None:
+    @app.get("/api/v1/status")
+    async def status() -> StatusReply:
+        """Every instrument and every run."""
+        return StatusReply(ready=service.ready, instruments=service.instruments(), runs=service.infos())
+
+    @app.get("/api/v1/runs/{run}")
+    async def one(run: int) -> RunReply:
+        """One run."""
+        return RunReply(run=service.info(run), waits_for=service.waits_for(run))
+
+
+def _add_commands(app: FastAPI, service: Service) -> None:
+    @app.post("/api/v1/runs", status_code=201)
+    async def submit(submission: Submission) -> RunReply:
+        """Check, store and queue a run."""
+        info = await service.submit(submission)
+        return RunReply(run=info, waits_for=service.waits_for(info.run))
+
+    @app.post("/api/v1/runs/{run}/stop")
+    async def stop(run: int, request: StopRequest) -> StopOutcome:
+        """Open the circuit; answers when it is confirmed open."""
+        return await service.stop(run, request.reason)
+
+    @app.post("/api/v1/stop")
+    async def stop_all() -> list[StopOutcome]:
+        """Open every circuit."""
+        return await service.stop_all()
+
+    @app.post("/api/v1/runs/{run}/pause")
+    async def pause(run: int) -> RunInfo:
+        """Open the circuit and keep the place."""
+        return service.pause(run)
+
+    @app.post("/api/v1/runs/{run}/resume")
+    async def resume(run: int) -> RunInfo:
+        """Go on from there."""
+        return service.resume(run)
+
+    @app.post("/api/v1/runs/{run}/ack")
+    async def acknowledge(run: int) -> RunInfo:
+        """A person has seen why the run was protected."""
+        return await service.acknowledge(run)
+
+
+def problem(error: SandtimeError) -> JSONResponse:
+    """Return an error as problem+json; ``exit_code`` is that of the command line."""
+    body: dict[str, object] = {
+        "title": type(error).__name__,
+        "detail": str(error),
+        "exit_code": error.exit_code,
+        "status": HTTP_STATUS.get(type(error), 500),
+    }
+    if isinstance(error, InvalidFileError):
+        body["problems"] = [
+            {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint}
+            for p in error.problems
+        ]
+    return JSONResponse(body, HTTP_STATUS.get(type(error), 500), media_type="application/problem+json")

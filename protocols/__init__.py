@@ -1,0 +1,1 @@
+"""Floor 1: the common language of sandtime: cells, protocols, programs, measurements and records."""

@@ -1,0 +1,40 @@
+"""What a channel can do, as far as it is known without touching it, so that ``plan`` works offline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from protocols.measurements import Frozen
+
+Quantity = Literal["voltage", "current", "charge", "time"]
+HostLoss = Literal["keeps running with its limits", "stops", "stays on"]
+
+
+class Capabilities(Frozen):
+    """The declared abilities of one channel, in SI."""
+
+    model: str
+    """Name of the instrument class, for people."""
+    current_max_A: float
+    voltage_min_V: float
+    """Lowest voltage the channel can measure and bear."""
+    voltage_max_V: float
+    current_ranges_A: tuple[float, ...] = ()
+    """Full scales, ascending; empty: one range."""
+    frequency_min_Hz: float | None = None
+    """None: no impedance."""
+    frequency_max_Hz: float | None = None
+    eis_amplitude_fraction: float = 0.5
+    """Largest peak amplitude of a galvanostatic spectrum as a fraction of the current range."""
+    sample_interval_min_s: float = 1.0
+    on_board: dict[str, tuple[Quantity, ...]] = {}
+    """Kind of step (``constant_current``, ``geis``, ``rest``) → limits that the instrument itself holds."""
+    charge_counter: bool = False
+    """Whether the instrument itself ends a step by charge."""
+    opposite_voltage_on_board: bool = True
+    """Whether a step that ends by a voltage also holds the opposite voltage limit on board."""
+    at_host_loss: HostLoss = "stays on"
+    open_circuit: bool = True
+    """Whether it can open the circuit (and not only hold 0 A)."""
+    notes: tuple[str, ...] = ()
+    """Anything a user has to know, a sentence each."""

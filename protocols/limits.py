@@ -1,0 +1,116 @@
+"""The safety limits of a program: from the protocol or the cell, and inside the channel's range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from protocols.capabilities import Capabilities
+from protocols.cell import Cell, ElectrolyteClass
+from protocols.errors import InvalidFileError, Problem
+from protocols.program import ConstantCurrent, Geis, Limits, Node, Repeat
+from protocols.protocol import Protocol
+from protocols.units import Amount, format_amount
+from protocols.yamlfile import Source, TreePath
+
+DEFAULT_LIMIT_V: dict[ElectrolyteClass, float] = {
+    "sulfide": 1.5,
+    "garnet": 2.0,
+    "polymer": 3.0,
+    "composite": 2.0,
+    "liquid": 1.5,
+    "other": 1.5,
+}
+"""Largest |E| where both electrodes are alike (design: Decisions). A composite is given the garnet's, as
+its published overpotentials stay below 1 V (facts/recipes.md, B); what is unknown gets the strictest."""
+CURRENT_MARGIN = 1.05
+"""The current limit stands this factor above the largest current that the program drives."""
+
+
+class Problems:
+    """Collects what does not fit; the first thing said about a place is kept."""
+
+    def __init__(self, source: Source) -> None:
+        self.found: dict[TreePath, Problem] = {}
+        self._source = source
+
+    def add(self, path: TreePath, message: str, hint: str = "") -> None:
+        """Note a problem with the value at ``path``."""
+        self.found.setdefault(path, self._source.problem(path, message, hint))
+
+    def raise_if_any(self) -> None:
+        """Raise InvalidFileError with all that was noted."""
+        if self.found:
+            raise InvalidFileError(sorted(self.found.values(), key=lambda p: (p.line, p.column)))
+
+
+def in_amperes(amount: Amount, cell: Cell) -> float:
+    """Return a current or a current density of a file as the current through this cell, in A."""
+    return amount.value * cell.area_m2 if amount.kind == "current_density" else amount.value
+
+
+def voltage_window(
+    protocol: Protocol, cell: Cell, capabilities: Capabilities, problems: Problems
+) -> tuple[float, float]:
+    """Return lowest and highest voltage in V; notes a window that does not suit the cell or the channel."""
+    block = protocol.content.limits.voltage
+    window = (block.lowest.value, block.highest.value) if block else _default_window(cell)
+    path: TreePath = ("limits", "voltage")
+    if window is None:
+        message = f"There is no voltage limit for a {cell.geometry} cell."
+        problems.add(path, message, "Add 'voltage_window: {from: 2.5 V, to: 4.3 V}' to the cell file.")
+        return capabilities.voltage_min_V, capabilities.voltage_max_V
+    low, high = window
+    if not capabilities.voltage_min_V < low < high < capabilities.voltage_max_V:
+        message = f"The limits {low:g} … {high:g} V are not inside the range of the channel"
+        reach = f"({capabilities.model}: {capabilities.voltage_min_V:g} … {capabilities.voltage_max_V:g} V)"
+        problems.add(path, f"{message} {reach}.", "Write narrower ones under 'limits: {voltage: …}'.")
+    if cell.geometry in ("symmetric", "asymmetric") and not low < 0 < high:
+        hint = "Write a single voltage for both signs, such as 'voltage: 2 V'."
+        problems.add(path, f"A {cell.geometry} cell goes to both sides of 0 V.", hint)
+    return window
+
+
+def _default_window(cell: Cell) -> tuple[float, float] | None:
+    if cell.voltage_min_V is not None and cell.voltage_max_V is not None:
+        return cell.voltage_min_V, cell.voltage_max_V
+    if cell.geometry in ("full", "half"):
+        return None
+    limit = DEFAULT_LIMIT_V[cell.electrolyte_class]
+    return -limit, limit
+
+
+def limits_of(
+    protocol: Protocol,
+    cell: Cell,
+    capabilities: Capabilities,
+    window: tuple[float, float],
+    nodes: tuple[Node, ...],
+    problems: Problems,
+) -> Limits:
+    """Return the limits of a program that runs ``nodes``, the peaks of spectra included."""
+    largest = max(driven_currents(nodes, with_peaks=True), default=capabilities.current_max_A)
+    limit = min(CURRENT_MARGIN * largest, capabilities.current_max_A)
+    written = protocol.content.limits.current
+    if written is not None:
+        limit = in_amperes(written, cell)
+        path: TreePath = ("limits", "current")
+        if limit < largest:
+            message = (
+                f"The limit is below the largest current of the steps, {format_amount(largest, 'current')}."
+            )
+            problems.add(path, message)
+        if limit > capabilities.current_max_A:
+            most = format_amount(capabilities.current_max_A, "current")
+            problems.add(path, f"The limit is above what the channel can do: {most}.")
+    return Limits(voltage_min_V=window[0], voltage_max_V=window[1], current_max_A=limit)
+
+
+def driven_currents(nodes: Iterable[Node], with_peaks: bool = False) -> Iterator[float]:
+    """Yield |I| of every step that drives a current, in A; ``with_peaks`` adds the amplitude of spectra."""
+    for node in nodes:
+        if isinstance(node, Repeat):
+            yield from driven_currents(node.body, with_peaks)
+        elif isinstance(node, ConstantCurrent):
+            yield abs(node.current_A)
+        elif isinstance(node, Geis) and (with_peaks or node.current_A):
+            yield abs(node.current_A) + (node.amplitude_A if with_peaks else 0.0)

@@ -1,0 +1,150 @@
+"""What comes back from an instrument: blocks of samples, spectra; and what is found in them: verdicts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+SAMPLE = np.dtype(
+    [
+        ("channel", "<i4"),
+        ("t_s", "<f8"),
+        ("voltage_V", "<f8"),
+        ("current_A", "<f8"),
+        ("charge_C", "<f8"),
+        ("step", "<i4"),
+        ("visit", "<i4"),
+        ("half_cycle", "<i4"),
+        ("flags", "<u4"),
+    ]
+)
+"""One sample. ``channel`` is the instrument's channel index as it leaves a driver and the run's number in
+the store. ``t_s``: seconds since the segment's start as it leaves a driver, since the run's start after the
+engine. ``charge_C``: signed charge passed in this visit of the step, and ``half_cycle``: both written by the
+engine, 0 from a driver. ``step`` and ``visit``: see :mod:`protocols.position`."""
+
+COLUMNS: tuple[str, ...] = tuple(name for name in SAMPLE.names or () if name != "channel")
+"""The columns that are stored for a run."""
+
+Block = NDArray[np.void]
+"""A structured array of dtype :data:`SAMPLE`."""
+
+FLAG_EIS = 1
+"""The sample was taken during an impedance sweep (never shown to DC guards)."""
+FLAG_OVERFLOW = 2
+"""The instrument reported E or I out of its range."""
+FLAG_INFERRED = 4
+"""The current was not measured but given by a person (replay of time and voltage alone)."""
+
+VerdictKind = Literal[
+    "short_circuit",
+    "soft_short",
+    "micro_short",
+    "li_depletion",
+    "contact_loss",
+    "open_circuit",
+    "polarization",
+    "temperature_drift",
+    "over_range",
+    "limit",
+]
+
+Side = Literal["working", "counter"]
+
+
+def empty_block(rows: int = 0) -> Block:
+    """Return a zeroed block of ``rows`` samples."""
+    return np.zeros(rows, dtype=SAMPLE)
+
+
+class Frozen(BaseModel):
+    """A value that is checked when made, refuses unknown keys and NaN, and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Verdict(Frozen):
+    """What a guard found."""
+
+    kind: VerdictKind
+    tier: int = Field(ge=0, le=3)
+    """0: a limit on board fired; 1: stop; 2: suspect, look closer; 3: report only."""
+    time_s: float
+    """Run time (t_s) at which the verdict was reached."""
+    event_s: float
+    """Run time of the first sample that belongs to the event (≤ ``time_s``)."""
+    side: Side | None = None
+    """For ``li_depletion``: the electrode whose lithium ran out."""
+    message: str
+    """One sentence for people, with the numbers that decided."""
+    evidence: dict[str, float | str] = Field(default_factory=dict)
+    """``criterion``, ``threshold``, ``value``, and whatever else decided, in SI."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the circuit is to be opened."""
+        return self.tier <= 1
+
+
+class Spectrum(Frozen):
+    """One impedance spectrum, whole, in the order it was measured.
+
+    Arrays are tuples of equal length n ≥ 1: frequency in Hz, Z′ and Z″ in Ω (capacitive: Z″ < 0), and the
+    time of each point in seconds on the same clock as the samples of the same stream.
+    """
+
+    channel: int
+    """Channel index as it leaves a driver; the run's number in the store."""
+    step: int
+    visit: int
+    t_start_s: float
+    t_end_s: float
+    frequency_Hz: tuple[float, ...]
+    z_real_ohm: tuple[float, ...]
+    z_imag_ohm: tuple[float, ...]
+    t_s: tuple[float, ...]
+    voltage_V: float = 0.0
+    """Mean DC voltage during the sweep."""
+    current_A: float = 0.0
+    """DC current during the sweep (0: at open circuit)."""
+    amplitude: float = 0.0
+    """Peak amplitude of the excitation, in A (GEIS) or V (PEIS)."""
+
+    def impedance(self) -> NDArray[np.complex128]:
+        """Z as a complex array, shape (n,), in Ω."""
+        return np.asarray(self.z_real_ohm) + 1j * np.asarray(self.z_imag_ohm)
+
+
+class SpectrumSummary(Frozen):
+    """The few numbers of a spectrum that guards judge and people plot over time. Ω, rad, S, Hz."""
+
+    t_s: float
+    current_A: float
+    r_hf_ohm: float
+    """Z′ where −Z″ crosses zero at high frequency, else at the highest valid frequency."""
+    r_total_ohm: float
+    """Z′ at the lowest valid frequency."""
+    r_int_ohm: float
+    """``r_total_ohm − r_hf_ohm``."""
+    phase_low_rad: float
+    """Phase of Z at the lowest frequency; capacitive < 0."""
+    z_imag_low_ohm: float
+    """−Z″ at the lowest frequency."""
+    f_low_Hz: float
+    conductance_low_S: float
+    """Re Y at the lowest frequency, for differences: a soft short adds a conductance in parallel."""
+    kk_passed: bool
+    kk_rms: float
+    """Root mean square of the Kramers–Kronig residuals relative to |Z|."""
+    kk_lag1: float
+    """Lag-1 autocorrelation of the residuals: noise ≈ 0, drift or a step > 0.5."""
+    noise: float
+    """Estimated σ of the noise relative to |Z|."""
+
+
+def as_json(model: BaseModel) -> dict[str, Any]:
+    """Return a model as plain JSON-ready values."""
+    return model.model_dump(mode="json")

@@ -1,0 +1,103 @@
+"""What is kept of a run besides its samples."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from protocols.measurements import Frozen, Verdict
+
+RunState = Literal[
+    "queued", "waiting", "running", "paused", "stopping", "lost", "finished", "protected", "stopped", "failed"
+]
+ENDED: frozenset[RunState] = frozenset({"finished", "protected", "stopped", "failed"})
+"""The four states that end a run."""
+
+
+class Ticket(Frozen):
+    """Stored before a start is commanded; lets a later daemon find out whether it took place."""
+
+    run: int
+    segment: int
+    """Number of the segment in the run, from 0."""
+    program: str
+    """Digest of the segment's program."""
+
+    @property
+    def marker(self) -> str:
+        """What an instrument is asked to keep for us: names this segment and nobody else's."""
+        return f"sandtime/{self.run}/{self.segment}/{self.program[:32]}"
+
+
+class HalfCycle(Frozen):
+    """One plating or stripping, in SI. Times are run times (t_s)."""
+
+    number: int
+    """From 0, counted over the run."""
+    step: int
+    visit: int
+    t_start_s: float
+    t_end_s: float
+    set_current_A: float
+    """Signed; > 0 oxidises (strips) the working electrode."""
+    current_A: float
+    """Mean of the measured current."""
+    charge_C: float
+    """Signed charge that passed."""
+    planned_charge_C: float | None
+    complete: bool
+    """Whether the planned end was reached."""
+    overpotential_V: float
+    """Charge-weighted mean of |E|: |∫E·I dt / ∫I dt|."""
+    voltage_min_V: float
+    voltage_max_V: float
+    voltage_end_V: float
+
+
+class Event(Frozen):
+    """Something that happened to a run or to the daemon."""
+
+    kind: str
+    """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``segment``, ``note``, ``alarm``."""
+    t_s: float | None = None
+    unix_s: float
+    data: dict[str, object] = {}
+
+
+class Gap(Frozen):
+    """A stretch of run time whose samples are missing, and why."""
+
+    t_from_s: float
+    t_to_s: float
+    reason: str
+
+
+class RunInfo(Frozen):
+    """A run as other programs see it."""
+
+    run: int
+    name: str
+    station: str
+    protocol: str
+    cell: str
+    state: RunState
+    reason: str = ""
+    """Why it is in this state, one sentence."""
+    outcome: RunState | None = None
+    """What it ends as once the circuit is open and ``afterwards`` has run; None until that is known."""
+    verdict: Verdict | None = None
+    t_s: float = 0.0
+    """Run time of the newest sample."""
+    step: str = ""
+    half_cycle: int = 0
+    voltage_V: float | None = None
+    current_A: float | None = None
+    submitted_unix_s: float
+    started_unix_s: float | None = None
+    ended_unix_s: float | None = None
+    open_circuit_confirmed: bool = False
+    acknowledged: bool = False
+    """A person has seen why it was protected, and freed the station."""
+    simulated: bool = False
+    samples: int = Field(default=0, ge=0)

@@ -1,0 +1,216 @@
+"""Quantities as people write them: a number and a unit, such as ``0.1 mA/cm²``.
+
+Everything becomes an SI float here, and nowhere else. pint converts; it is imported and its registry built at
+the first quantity, since both cost time that a program without files to read need not spend.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from protocols.errors import QuantityError
+
+if TYPE_CHECKING:
+    import pint
+
+KindName = Literal[
+    "time",
+    "current",
+    "current_density",
+    "charge",
+    "areal_capacity",
+    "voltage",
+    "frequency",
+    "resistance",
+    "length",
+    "area",
+    "mass",
+    "pressure",
+    "temperature",
+    "fraction",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of quantity."""
+
+    words: str
+    si: str
+    """The SI unit, as pint reads it."""
+    usual: tuple[str, ...]
+    """Units that people write; the first stands in examples."""
+
+
+KINDS: dict[KindName, Kind] = {
+    "time": Kind("a time", "s", ("h", "min", "s", "ms", "d")),
+    "current": Kind("a current", "A", ("mA", "µA", "nA", "A")),
+    "current_density": Kind("a current density", "A/m**2", ("mA/cm²", "µA/cm²", "A/m²")),
+    "charge": Kind("a charge", "C", ("mAh", "µAh", "Ah", "C")),
+    "areal_capacity": Kind("an areal capacity", "C/m**2", ("mAh/cm²", "µAh/cm²", "C/cm²")),
+    "voltage": Kind("a voltage", "V", ("V", "mV", "µV")),
+    "frequency": Kind("a frequency", "Hz", ("Hz", "mHz", "kHz", "MHz")),
+    "resistance": Kind("a resistance", "ohm", ("Ω", "kΩ", "mΩ", "ohm")),
+    "length": Kind("a length", "m", ("µm", "mm", "cm", "nm", "m")),
+    "area": Kind("an area", "m**2", ("cm²", "mm²", "m²")),
+    "mass": Kind("a mass", "kg", ("mg", "g", "kg", "µg")),
+    "pressure": Kind("a pressure", "Pa", ("MPa", "kPa", "Pa", "bar")),
+    "temperature": Kind("a temperature", "K", ("°C", "K")),
+    "fraction": Kind("a fraction", "", ("%",)),
+}
+
+_DEFINITIONS = """
+    nano- = 1e-9 = n-
+    micro- = 1e-6 = μ- = u-
+    milli- = 1e-3 = m-
+    centi- = 1e-2 = c-
+    kilo- = 1e3 = k-
+    mega- = 1e6 = M-
+    second = [time] = s
+    meter = [length] = m
+    ampere = [current] = A
+    gram = [mass] = g
+    kelvin = [temperature]; offset: 0 = K
+    minute = 60 * second = min
+    hour = 3600 * second = h
+    day = 86400 * second = d
+    coulomb = ampere * second = C
+    ampere_hour = ampere * hour = Ah
+    pascal = 1000 * gram / meter / second ** 2 = Pa
+    bar = 100000 * pascal
+    volt = pascal * meter ** 3 / coulomb = V
+    ohm = volt / ampere = Ω = Ohm
+    hertz = 1 / second = Hz
+    degree_celsius = kelvin; offset: 273.15 = degC
+    percent = 0.01
+"""
+_NUMBER = re.compile(
+    r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)(?![\d.,])\s*(.*)", re.S
+)
+_TERM = re.compile(r"\s*([*/·]?)\s*([A-Za-zμΩ°%]+)(?:\^|\*\*)?([+-]?\d)?\s*")
+_SPELLED = {"°C": "degC", "%": "percent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A quantity that was read."""
+
+    value: float
+    """In SI."""
+    kind: KindName
+    text: str
+    """As it was written."""
+
+
+def parse_amount(text: str, *kinds: KindName) -> Amount:
+    """Read ``number unit`` as one of ``kinds``.
+
+    Both signs µ and μ, the Unicode minus and ``mA/cm²``, ``mA/cm2``, ``mA cm^-2``, ``mA·cm⁻²`` are read;
+    a fraction may stand without a unit. Raises QuantityError, whose hint says what to write.
+    """
+    # NFKC makes one sign of µ and μ, of Ω and Ω, and digits of superscripts.
+    plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    match = _NUMBER.fullmatch(plain)
+    if match is None:
+        comma = " Write a decimal point, not a comma." if re.match(r"[+-]?\d+,\d", plain) else ""
+        raise QuantityError(f"'{text}' is not {_wanted(kinds)}.{comma}", _example(kinds))
+    number, unit = match.groups()
+    if not unit and "fraction" not in kinds:
+        raise QuantityError(
+            f"'{text}' has no unit; {_wanted(kinds)} is wanted here.", _example(kinds, number)
+        )
+    quantity = _convert(Decimal(number), unit, text, kinds)
+    kind = _kind_of(quantity)
+    if kind not in kinds:
+        found = KINDS[kind].words if kind else "something else"
+        raise QuantityError(f"'{text}' is {found}; {_wanted(kinds)} is wanted here.", _example(kinds, number))
+    value = float(quantity.to(KINDS[kind].si).magnitude)
+    if not math.isfinite(value):
+        raise QuantityError(f"'{text}' is too large a number.", _example(kinds))
+    return Amount(value, kind, text.strip())
+
+
+def format_amount(value: float, kind: KindName) -> str:
+    """Return an SI value in the unit that people use for it, with four digits."""
+    unit, scale = _display(value, kind)
+    return f"{value / scale:.4g} {unit}".strip()
+
+
+def _display(value: float, kind: KindName) -> tuple[str, float]:
+    size = abs(value)
+    if kind == "time":
+        return ("h", 3600.0) if size >= 7200 else ("min", 60.0) if size >= 120 else ("s", 1.0)
+    if kind == "frequency":
+        return ("MHz", 1e6) if size >= 1e6 else ("kHz", 1e3) if size >= 1e3 else ("Hz", 1.0)
+    unit = KINDS[kind].usual[0]
+    return (unit, parse_amount(f"1 {unit}", kind).value) if kind != "temperature" else ("K", 1.0)
+
+
+@functools.cache
+def _registry() -> pint.UnitRegistry[Any]:
+    """Return a registry that knows the units of this field only: built in ms, and no stray unit slips in.
+
+    Numbers are decimals: 0.1 mA/cm² is 1 A/m², and not the float next to it.
+    """
+    import pint
+
+    registry: pint.UnitRegistry[Any] = pint.UnitRegistry(None, non_int_type=Decimal)
+    registry.load_definitions([line.strip() for line in _DEFINITIONS.strip().splitlines()])
+    return registry
+
+
+def _convert(number: Decimal, unit: str, text: str, kinds: tuple[KindName, ...]) -> Any:
+    from pint.errors import PintError
+
+    try:
+        return _registry().Quantity(number, _expression(unit))
+    except (PintError, ValueError) as error:
+        raise QuantityError(
+            f"'{text}': the unit '{unit}' is not known.", _nearest_unit(unit, kinds)
+        ) from error
+
+
+def _expression(unit: str) -> str:
+    """Return a unit as pint reads it: ``mA cm-2`` → ``mA * cm ** -2``. Raises ValueError."""
+    parts: list[str] = []
+    position = 0
+    while position < len(unit):
+        match = _TERM.match(unit, position)
+        if match is None or (match[1] and not parts):
+            raise ValueError(unit)
+        joint = "/" if match[1] == "/" else "*"
+        term = f"{_SPELLED.get(match[2], match[2])} ** {int(match[3] or 1)}"
+        parts.append(f"{joint} {term}" if parts else term)
+        position = match.end()
+    return " ".join(parts)
+
+
+@functools.cache
+def _dimensions() -> dict[Any, KindName]:
+    registry = _registry()
+    return {registry.Quantity(1, kind.si).dimensionality: name for name, kind in KINDS.items()}
+
+
+def _kind_of(quantity: Any) -> KindName | None:
+    return _dimensions().get(quantity.dimensionality)
+
+
+def _wanted(kinds: tuple[KindName, ...]) -> str:
+    return " or ".join(KINDS[kind].words for kind in kinds)
+
+
+def _example(kinds: tuple[KindName, ...], number: str = "0.1") -> str:
+    return "Write for example " + " or ".join(f"'{number} {KINDS[kind].usual[0]}'" for kind in kinds) + "."
+
+
+def _nearest_unit(unit: str, kinds: tuple[KindName, ...]) -> str:
+    usual = {u.lower(): u for kind in kinds for u in KINDS[kind].usual}
+    near = difflib.get_close_matches(unit.lower(), usual, n=1)
+    return f"Did you mean '{usual[near[0]]}'?" if near else _example(kinds)

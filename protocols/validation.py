@@ -1,0 +1,176 @@
+"""From pydantic's errors to problems with a line, a column and words for people who do not program."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from protocols.errors import Problem, QuantityError, nearest
+from protocols.units import Amount, KindName, parse_amount
+from protocols.yamlfile import Source, TreePath
+
+T = TypeVar("T")
+LANGUAGE = "1"
+"""Version of the language of protocol and cell files."""
+MAX_NAME = 100
+
+
+class FileModel(BaseModel):
+    """A part of a file that a person writes: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def wrong(message: str, hint: str = "") -> PydanticCustomError:
+    """Return an error to raise in a validator, with words that reach the person as they are."""
+    return PydanticCustomError("wrong", "{message}", {"message": message, "hint": hint})
+
+
+def not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    """Refuse an empty list."""
+    if not items:
+        raise wrong("The list is empty.", "Write at least one entry, or take the key out.")
+    return items
+
+
+def _read_version(value: object) -> str:
+    if value != LANGUAGE:
+        raise wrong(f"'{value}' is no version that this sandtime reads.", f"Write 'sandtime: {LANGUAGE}'.")
+    return LANGUAGE
+
+
+def _read_name(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= MAX_NAME:
+        raise wrong(f"A name of up to {MAX_NAME} characters is wanted here.")
+    return value
+
+
+LanguageVersion = Annotated[str, PlainValidator(_read_version)]
+Name = Annotated[str, PlainValidator(_read_name)]
+
+
+def read_amount(value: object, *kinds: KindName) -> Amount:
+    """Read a quantity in a validator."""
+    if not isinstance(value, str):
+        raise wrong("A single quantity is wanted here.", "Write a number and a unit, such as '0.1 mA/cm²'.")
+    try:
+        return parse_amount(value, *kinds)
+    except QuantityError as error:
+        raise wrong(str(error), error.hint) from error
+
+
+def quantity(*kinds: KindName, positive: bool = False) -> PlainValidator:
+    """Return the validator of a field that holds a quantity of one of ``kinds``."""
+
+    def read(value: object) -> Amount:
+        amount = read_amount(value, *kinds)
+        if positive and amount.value <= 0:
+            raise wrong(f"'{amount.text}' has to be more than zero.")
+        return amount
+
+    return PlainValidator(read)
+
+
+def problems_of(error: ValidationError, source: Source, model: type[BaseModel]) -> list[Problem]:
+    """Return one problem for each of pydantic's errors, in the order of the file."""
+    problems = [_problem(details, source, model) for details in error.errors()]
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column))
+
+
+def _problem(details: ErrorDetails, source: Source, model: type[BaseModel]) -> Problem:
+    path = tuple(key for key in details["loc"] if key != "[key]")
+    kind = details["type"]
+    if kind in ("extra_forbidden", "union_tag_invalid", "union_tag_not_found"):
+        return _ABOUT_KEYS[kind](details, path, source, model)
+    if kind == "missing":
+        return _missing(path, source)
+    if details["input"] == "":
+        return source.key_problem(path, f"'{path[-1]}' has no value.", _words(details)[1])
+    message, hint = _words(details)
+    make = source.key_problem if "[key]" in details["loc"] else source.problem
+    return make(path, message, hint)
+
+
+def _words(details: ErrorDetails) -> tuple[str, str]:
+    """Return message and hint for an error about a value."""
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "wrong":
+        return str(context["message"]), str(context["hint"])
+    if kind == "literal_error":
+        known = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+        return f"'{value}' is not known here.", nearest(str(value), known)
+    if kind in ("int_parsing", "int_from_float", "int_type"):
+        return f"'{value}' is no whole number.", "Write for example '10'."
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "Settings are wanted here.", "Write 'key: value' lines below, indented, or {key: value}."
+    if kind in ("list_type", "tuple_type"):
+        return "A list is wanted here.", "Begin each entry with '- ', or write [one, two]."
+    if kind == "string_type":
+        return "A single text is wanted here.", ""
+    return f"'{value}': {details['msg']}.", ""
+
+
+def _missing(path: TreePath, source: Source) -> Problem:
+    *above, key = path
+    names = [str(name) for name in above if not isinstance(name, int)]
+    owner = f"'{names[-1]}'" if names else "The file"
+    place = source.key_place(tuple(above)) if above else source.root.place
+    hint = f"Add '{key}: …' here."
+    return Problem(source.file, place.line, place.column, f"{owner} needs '{key}'.", hint)
+
+
+def _unknown_key(details: ErrorDetails, path: TreePath, source: Source, model: type[BaseModel]) -> Problem:
+    known = _known_keys(model, path[:-1])
+    return source.key_problem(path, f"The key '{path[-1]}' is not known here.", nearest(str(path[-1]), known))
+
+
+def _unknown_step(details: ErrorDetails, path: TreePath, source: Source, model: type[BaseModel]) -> Problem:
+    context = details.get("ctx", {})
+    known = [word.strip("'") for word in str(context["expected_tags"]).split(", ")]
+    tag = str(context["tag"])
+    return source.key_problem((*path, tag), f"There is no step '{tag}' here.", nearest(tag, known))
+
+
+def _no_step(details: ErrorDetails, path: TreePath, source: Source, model: type[BaseModel]) -> Problem:
+    value = details["input"]
+    hint = "Write for example '- rest: {for: 1 min}'."
+    if isinstance(value, dict) and len(value) > 1:
+        first = next(iter(value))
+        hint = f"Indent the settings of '{first}' below it, and begin the next step with its own '- '."
+    return source.problem(path, "A step is one word with its settings.", hint)
+
+
+_ABOUT_KEYS: dict[str, Callable[[ErrorDetails, TreePath, Source, type[BaseModel]], Problem]] = {
+    "extra_forbidden": _unknown_key,
+    "union_tag_invalid": _unknown_step,
+    "union_tag_not_found": _no_step,
+}
+
+
+def _known_keys(model: type[BaseModel], path: TreePath) -> set[str]:
+    """Return the keys that the model at ``path`` below ``model`` knows."""
+    models = [model]
+    for key in path:
+        below = [m for parent in models for m in _models_under(parent, key)]
+        models = below or models
+    return {name for m in models for name in _fields(m)}
+
+
+def _models_under(model: type[BaseModel], key: str | int) -> list[type[BaseModel]]:
+    annotation = _fields(model).get(str(key))
+    return [] if annotation is None else _models_in(annotation)
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the annotation of each key as it is written in the file."""
+    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models_in(part)]

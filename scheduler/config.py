@@ -1,0 +1,129 @@
+"""``service.toml``: which instruments there are, which cell position is wired to what, where data go.
+
+An instrument's table is free apart from ``driver``: the driver checks the rest.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from protocols.errors import InvalidFileError, Problem
+from protocols.measurements import Frozen
+
+
+class StationConfig(Frozen):
+    """What one cell is wired to."""
+
+    instrument: str
+    channel: int = Field(ge=1)
+    """Channel as it is printed on the instrument, from 1."""
+
+
+class MqttConfig(Frozen):
+    """Where live values are published."""
+
+    enabled: bool = True
+    broker: str = "embedded"
+    """``embedded``, or ``host:port`` of a broker of the lab."""
+    site: str = Field(default="lab", pattern=r"^[a-z0-9_-]+$")
+
+    @field_validator("broker")
+    @classmethod
+    def _embedded_or_host_and_port(cls, value: str) -> str:
+        if value != "embedded" and not value.rpartition(":")[2].isdigit():
+            raise ValueError('write "embedded", or host:port such as "lab-server:1883"')
+        return value
+
+    def address(self) -> tuple[str, int]:
+        """Return host and port of the lab's broker; an empty host if it is the embedded one."""
+        host, _, port = self.broker.rpartition(":")
+        return (host, int(port)) if host else ("", 0)
+
+
+class HttpConfig(Frozen):
+    """The HTTP API, on this computer only."""
+
+    port: int = Field(default=0, ge=0, le=65535)
+    """0: any free port; it is written to ``daemon.json`` in the data folder."""
+
+
+class ServiceConfig(Frozen):
+    """The whole file."""
+
+    data: Path
+    instruments: dict[str, dict[str, Any]]
+    stations: dict[str, StationConfig]
+    mqtt: MqttConfig = MqttConfig()
+    http: HttpConfig = HttpConfig()
+    simulation: dict[str, Any] = {}
+    """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
+    simulation_state: Path = Path("simulation.json")
+    """Where the simulated instruments write their addresses; relative to ``data``."""
+
+    @field_validator("instruments")
+    @classmethod
+    def _every_instrument_names_its_driver(
+        cls, value: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        for name, table in value.items():
+            if not isinstance(table.get("driver"), str):
+                raise ValueError(f'instrument {name} needs a line such as driver = "biologic"')
+        return value
+
+    def station(self, name: str) -> StationConfig:
+        """Return a station, or raise InvalidFileError naming those that exist."""
+        try:
+            return self.stations[name]
+        except KeyError:
+            known = ", ".join(sorted(self.stations)) or "none"
+            problem = Problem(
+                "service.toml", 0, 0, f"there is no station {name!r}", f"stations here: {known}"
+            )
+            raise InvalidFileError([problem]) from None
+
+
+def load_config(path: Path) -> ServiceConfig:
+    """Read and check ``service.toml``. Relative folders are taken from the file's own folder.
+
+    Raises InvalidFileError that names every mistake.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "make one with: sandtime init FOLDER"
+        raise InvalidFileError([Problem(str(path), 0, 0, "there is no such file", hint)]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidFileError([Problem(str(path), 0, 0, f"not valid TOML: {error}")]) from error
+    try:
+        config = ServiceConfig.model_validate(table)
+    except ValidationError as error:
+        raise InvalidFileError([_problem(path, detail) for detail in error.errors()]) from None
+    _check_stations(path, config)
+    data = (path.parent / config.data.expanduser()).resolve()
+    return config.model_copy(update={"data": data, "simulation_state": data / config.simulation_state})
+
+
+def _problem(path: Path, detail: Any) -> Problem:
+    place = ".".join(str(part) for part in detail["loc"])
+    return Problem(str(path), 0, 0, f"{place}: {detail['msg']}")
+
+
+def _check_stations(path: Path, config: ServiceConfig) -> None:
+    problems = [
+        Problem(
+            str(path), 0, 0, f"station {name} names instrument {station.instrument!r}, which is not declared"
+        )
+        for name, station in config.stations.items()
+        if station.instrument not in config.instruments
+    ]
+    wires = [(station.instrument, station.channel) for station in config.stations.values()]
+    problems += [
+        Problem(str(path), 0, 0, f"channel {channel} of {instrument} is given to more than one station")
+        for instrument, channel in sorted({wire for wire in wires if wires.count(wire) > 1})
+    ]
+    if problems:
+        raise InvalidFileError(problems)

@@ -1,0 +1,84 @@
+"""Joins instruments, guards, analysis and store: keepers for the instruments, and the tasks around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from drivers.instrument import Instrument
+from protocols.errors import SandtimeError
+from scheduler.clock import Clock
+from scheduler.keeper import Keeper
+from scheduler.recorder import Recorder
+from scheduler.results import results_of
+from scheduler.run import ActiveRun
+from scheduler.worker import Worker
+from storage.seal import seal_run
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs programs. Owns the keepers; the one place where a run begins and ends."""
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        store: Store,
+        recorder: Recorder,
+        clock: Clock,
+        worker: Worker,
+    ) -> None:
+        self.keepers = {
+            name: Keeper(instrument, recorder, clock, self._run_ended)
+            for name, instrument in instruments.items()
+        }
+        self._store = store
+        self._recorder = recorder
+        self._worker = worker
+        self._ended: asyncio.Queue[ActiveRun] = asyncio.Queue()
+        self._end_subscribers: list[Callable[[ActiveRun], None]] = []
+
+    def on_end(self, subscriber: Callable[[ActiveRun], None]) -> None:
+        """Call ``subscriber`` when a run has ended and its station is free."""
+        self._end_subscribers.append(subscriber)
+
+    async def run(self) -> None:
+        """Keep every instrument and commit what comes, until cancelled. What runs goes on without us."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._recorder.keep_committing(), name="commit")
+                group.create_task(self._finish_runs(), name="finish runs")
+                for name, keeper in self.keepers.items():
+                    group.create_task(keeper.keep(), name=f"keep {name}")
+        finally:
+            for keeper in self.keepers.values():
+                await keeper.instrument.close()
+
+    async def looked(self) -> None:
+        """Wait until every instrument was looked at, or could not be reached."""
+        for keeper in self.keepers.values():
+            await keeper.looked.wait()
+
+    def _run_ended(self, run: ActiveRun) -> None:
+        for subscriber in self._end_subscribers:
+            subscriber(run)
+        self._ended.put_nowait(run)
+
+    async def _finish_runs(self) -> None:
+        """Compute the results of ended runs, then seal their data, one run after the other."""
+        while True:
+            run = await self._ended.get()
+            try:
+                await self._finish(run.number)
+            except (SandtimeError, TimeoutError) as error:
+                log.error("run %d has ended, but its data could not be sealed: %s", run.number, error)
+
+    async def _finish(self, run: int) -> None:
+        results = await asyncio.to_thread(results_of, self._store.reader, run)
+        self._store.save_result(run, results)
+        self._recorder.event(run, "result", None, results)
+        await self._recorder.commit()
+        await self._store.seal(run, lambda folder, number: self._worker.run(seal_run, folder, number))

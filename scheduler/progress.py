@@ -1,0 +1,221 @@
+"""Where a run is: step, charge in the step, half-cycle. One owner for each run, fed in stream order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from analysis.cycles import HalfCycleMeter
+from guards.guard import StepFacts
+from guards.watch import Watch
+from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.position import Position
+from protocols.program import ConstantCurrent, Geis, Program, Step
+from protocols.records import HalfCycle
+
+
+class Progress:
+    """Follows the samples of one run through its program, and lets the guards judge them."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.watch = Watch.for_program(program)
+        self.meter = HalfCycleMeter()
+        self.closed: list[HalfCycle] = []
+        """Half-cycles that have closed and were not yet taken."""
+        self.step = -1
+        self.visit = -1
+        self.judging = True
+        """Whether guards see the samples (not during ``afterwards``)."""
+        self.t_s = 0.0
+        self.voltage_V = 0.0
+        self.current_A = 0.0
+        self._charge_C = 0.0
+        self._step_start_s = 0.0
+        self._steps: dict[int, Step] = {leaf.index: leaf for leaf, _ in program.walk()}
+        self._fresh = True
+        self.samples_at_t = 0
+        """Samples with exactly the newest ``t_s``: a step's last and the next one's first may share it."""
+
+    def use(self, program: Program) -> None:
+        """Take the leaves of another program into account (``afterwards``)."""
+        self._steps.update({leaf.index: leaf for leaf, _ in program.walk()})
+
+    def begin_segment(self, t_s: float) -> None:
+        """A segment starts at run time ``t_s``: no current flowed in between."""
+        self._step_start_s += t_s - self.t_s
+        self.t_s = t_s
+        self.current_A = 0.0
+        self._fresh = True
+
+    def take(
+        self, t: list[float], voltage: list[float], current: list[float], step: list[int], visit: list[int]
+    ) -> tuple[list[float], list[int], Verdict | None]:
+        """Follow one run's new samples, in time order.
+
+        Returns the charge in the step and the half-cycle of each sample, and the first verdict that stops.
+        """
+        charges: list[float] = []
+        half_cycles: list[int] = []
+        verdict: Verdict | None = None
+        for a, b in _stretches(step, visit):
+            if self._fresh or step[a] != self.step or visit[a] != self.visit:
+                self._enter(step[a], visit[a], t[a])
+            lists = (t[a:b], voltage[a:b], current[a:b])
+            charge = self._integrate(*lists)
+            charges += charge
+            half_cycles += [self.half_cycle] * (b - a)
+            self.meter.add(*(np.asarray(values) for values in lists))
+            if self.judging and verdict is None:
+                verdict = self.watch.samples(*lists, charge)
+        return charges, half_cycles, verdict
+
+    def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
+        """Judge what a channel shows during a sweep."""
+        return self.watch.live(t_s, voltage_V, current_A) if self.judging else None
+
+    def spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
+        """Take notice of a spectrum in its place of the stream."""
+        if spectrum.step != self.step or spectrum.visit != self.visit:
+            self._enter(spectrum.step, spectrum.visit, spectrum.t_start_s)
+        self.t_s = max(self.t_s, spectrum.t_end_s)
+        self.voltage_V, self.current_A = spectrum.voltage_V, spectrum.current_A
+        return self.watch.spectrum(summary) if self.judging else None
+
+    def tripped(self, message: str) -> Verdict:
+        """Name what made a limit on board open the circuit."""
+        return self.watch.tripped(self.t_s, message)
+
+    def position(self) -> Position:
+        """Where the run is, from its newest sample."""
+        if self.step < 0:
+            first = next(self.program.walk())[0]
+            return self.program.position(first.index, 0)
+        return self.program.position(self.step, self.visit, self.time_in_step_s, self._charge_C)
+
+    @property
+    def half_cycle(self) -> int:
+        """Number of the half-cycle that is open, else of the last one; 0 before the first."""
+        return max(self.meter.number, 0)
+
+    @property
+    def time_in_step_s(self) -> float:
+        """Time done in this visit of the step, earlier segments included."""
+        return self.t_s - self._step_start_s
+
+    def label(self) -> str:
+        """The step for people."""
+        leaf = self._steps.get(self.step)
+        return leaf.label if leaf else ""
+
+    def close(self, complete: bool) -> None:
+        """Close the half-cycle that is open, if any."""
+        self._keep(self.meter.close(complete=complete))
+
+    def take_closed(self) -> list[HalfCycle]:
+        """Return the half-cycles that have closed since the last call."""
+        closed, self.closed = self.closed, []
+        return closed
+
+    def state(self) -> dict[str, object]:
+        """Return all that recovery needs, JSON-ready; exact at the newest sample."""
+        return {
+            "watch": self.watch.state(),
+            "meter": self.meter.state(),
+            "step": self.step,
+            "visit": self.visit,
+            "judging": self.judging,
+            "fresh": self._fresh,
+            "samples_at_t": self.samples_at_t,
+            "values": [
+                self.t_s,
+                self.voltage_V,
+                self.current_A,
+                self._charge_C,
+                self._step_start_s,
+            ],
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take over a state that :meth:`state` returned."""
+        self.watch.restore(_table(state["watch"]))
+        self.meter.restore(_table(state["meter"]))
+        self.step, self.visit, self.samples_at_t = (
+            int(str(state[key])) for key in ("step", "visit", "samples_at_t")
+        )
+        self.judging, self._fresh = bool(state["judging"]), bool(state["fresh"])
+        values = state["values"]
+        if not isinstance(values, list):
+            raise TypeError("values of a saved progress must be a list")
+        self.t_s, self.voltage_V, self.current_A, self._charge_C, self._step_start_s = map(float, values)
+
+    def _enter(self, step: int, visit: int, t_first_s: float) -> None:
+        leaf = self._steps[step]
+        started = t_first_s if self._fresh else self.t_s
+        same_visit_goes_on = step == self.step and visit == self.visit
+        self.step, self.visit = step, visit
+        if not same_visit_goes_on:
+            self._charge_C = 0.0
+            self._step_start_s = started
+        facts = step_facts(leaf, visit, started)
+        closed = self.meter.begin(
+            step=step,
+            visit=visit,
+            t_s=started,
+            set_current_A=facts.set_current_A,
+            planned_charge_C=facts.planned_charge_C,
+        )
+        self._keep(closed)
+        self.watch.enter(facts)
+
+    def _keep(self, closed: HalfCycle | None) -> None:
+        if closed is not None:
+            self.closed.append(closed)
+
+    def _integrate(self, t: list[float], voltage: list[float], current: list[float]) -> list[float]:
+        """Charge in the step at each sample: trapezoids, and a rectangle before a step's first sample."""
+        charges = []
+        t_last, i_last, charge = self.t_s, self.current_A, self._charge_C
+        if self._fresh or charge == 0.0:
+            i_last = current[0]
+        if self._fresh:
+            t_last, self._fresh = t[0], False
+        for t_s, current_A in zip(t, current, strict=True):
+            charge += 0.5 * (i_last + current_A) * (t_s - t_last)
+            t_last, i_last = t_s, current_A
+            charges.append(charge)
+        self.samples_at_t = t.count(t_last) + (self.samples_at_t if t[0] == t_last == self.t_s else 0)
+        self.t_s, self.voltage_V, self.current_A, self._charge_C = t_last, voltage[-1], i_last, charge
+        return charges
+
+
+def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
+    """What the guards are told of a step."""
+    current = leaf.current_A if isinstance(leaf, ConstantCurrent | Geis) else 0.0
+    return StepFacts(
+        step=leaf.index,
+        visit=visit,
+        kind=leaf.kind,
+        t_s=t_s,
+        set_current_A=current,
+        planned_charge_C=leaf.charge_C if isinstance(leaf, ConstantCurrent) else None,
+        until_voltage_V=leaf.until_voltage_V if isinstance(leaf, ConstantCurrent) else None,
+    )
+
+
+def _stretches(step: list[int], visit: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield (first, past-the-last) of each stretch that stays in one visit of one step."""
+    first = 0
+    for k in range(1, len(step)):
+        if step[k] != step[first] or visit[k] != visit[first]:
+            yield first, k
+            first = k
+    if step:
+        yield first, len(step)
+
+
+def _table(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("a saved state must be a table")
+    return value

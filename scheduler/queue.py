@@ -1,0 +1,63 @@
+"""Which run is next on which station: first come, first served, one run at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from protocols.records import RunInfo
+
+
+class StationQueue:
+    """The runs of one station: at most one occupies it, the others wait."""
+
+    def __init__(self, station: str) -> None:
+        self.station = station
+        self.occupant: int | None = None
+        """Run that is alive here, or was protected and is not yet acknowledged."""
+        self.needs_acknowledgement = False
+        self._waiting: deque[int] = deque()
+
+    def add(self, run: int) -> None:
+        """Queue a run."""
+        self._waiting.append(run)
+
+    def remove(self, run: int) -> bool:
+        """Take a waiting run out; returns whether it was waiting."""
+        if run not in self._waiting:
+            return False
+        self._waiting.remove(run)
+        return True
+
+    def next(self) -> int | None:
+        """Return the run that may start now and let it occupy the station, or None."""
+        if self.occupant is not None or not self._waiting:
+            return None
+        self.occupant = self._waiting.popleft()
+        return self.occupant
+
+    def occupy(self, run: int) -> None:
+        """A run that an earlier daemon started is alive here."""
+        self.occupant = run
+
+    def leave(self, info: RunInfo) -> None:
+        """The occupant has ended; a protected one keeps the station until a person acknowledges it."""
+        if self.occupant != info.run:
+            return
+        self.needs_acknowledgement = info.state == "protected" and not info.acknowledged
+        if not self.needs_acknowledgement:
+            self.occupant = None
+
+    def acknowledge(self, run: int) -> None:
+        """A person has seen the protected run."""
+        if self.occupant == run:
+            self.occupant, self.needs_acknowledgement = None, False
+
+    def why_waiting(self, run: int) -> str:
+        """Say what a waiting run waits for; empty if it does not wait."""
+        if run not in self._waiting:
+            return ""
+        if self.needs_acknowledgement:
+            return f"run {self.occupant} on {self.station} was protected: acknowledge it first"
+        ahead = list(self._waiting).index(run)
+        others = f", then {ahead} other runs" if ahead else ""
+        return f"run {self.occupant} on {self.station}{others}"

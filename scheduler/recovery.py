@@ -1,0 +1,93 @@
+"""What a new daemon makes of the runs that an earlier one left: it looks before it touches anything.
+
+A run's state follows from what is stored: the last snapshot of its guards, and the samples and spectra after
+it, told to the guards again in order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+
+from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.records import RunInfo
+from scheduler.clock import Clock
+from scheduler.recorder import Recorder
+from scheduler.run import ActiveRun
+from storage.reader import Reader
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+REPLAYED_COLUMNS = ("t_s", "voltage_V", "current_A", "step", "visit")
+
+
+def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> ActiveRun:
+    """Return a run as it was at its last commit. Commands nothing.
+
+    A verdict that its stored samples already hold, but that the earlier daemon could not store, is found
+    again here; the keeper then opens the circuit when it has taken the run over.
+    """
+    reader = store.reader
+    run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
+    tickets = reader.tickets(info.run)
+    if not tickets:
+        return run
+    last = tickets[-1]
+    run.resume_segment(last.ticket, last.program, last.offset_s, last.anchor_unix_s)
+    known = {half_cycle.number for half_cycle in reader.half_cycles(info.run)}
+    verdict = _replay(run, reader)
+    run.progress.closed = [cycle for cycle in run.progress.closed if cycle.number not in known]
+    stored = [found for found in reader.verdicts(info.run) if found.stops]
+    run.verdict = stored[0] if stored else verdict
+    run.reports = [] if stored or verdict is None else [verdict]
+    if run.phase == "test":
+        run.stop_wanted = _why_stop(info, run.verdict)
+    run.expect_gap()
+    return run
+
+
+def _why_stop(info: RunInfo, verdict: Verdict | None) -> str | None:
+    if verdict is not None:
+        return verdict.message
+    return info.reason if info.state == "stopping" else None
+
+
+def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
+    """Tell the guards again what came after their last snapshot; return the verdict that stops, if any."""
+    saved = reader.guards(run.number)
+    since = 0.0
+    if saved is None:
+        run.progress.begin_segment(run.offset_s)
+    else:
+        since, state = saved
+        run.progress.restore(state)
+    verdict: Verdict | None = None
+    for item in _since(run, reader, since):
+        if isinstance(item, dict):
+            found = run.progress.take(*(item[name].tolist() for name in REPLAYED_COLUMNS))[2]
+        else:
+            found = run.progress.spectrum(*item)
+        verdict = verdict or found
+    return verdict
+
+
+def _since(
+    run: ActiveRun, reader: Reader, since: float
+) -> Iterator[dict[str, np.ndarray] | tuple[Spectrum, SpectrumSummary]]:
+    """Yield stored samples and spectra after a snapshot, in the order in which they were measured."""
+    columns = reader.samples(run.number, t0=since, columns=REPLAYED_COLUMNS)
+    seen = run.progress.samples_at_t if since else 0
+    rest = {name: values[seen:] for name, values in columns.items()}
+    for spectrum, summary in reader.spectra(run.number):
+        if spectrum.t_end_s <= since:
+            continue
+        split = int(np.searchsorted(rest["t_s"], spectrum.t_start_s, side="right"))
+        if split:
+            yield {name: values[:split] for name, values in rest.items()}
+        yield spectrum, summary
+        rest = {name: values[split:] for name, values in rest.items()}
+    if len(rest["t_s"]):
+        yield rest

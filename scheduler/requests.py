@@ -1,0 +1,51 @@
+"""What faces and service say to each other. Light, so that a client need not load the service."""
+
+from __future__ import annotations
+
+from protocols.measurements import Frozen
+from protocols.records import RunInfo, RunState
+
+
+class Submission(Frozen):
+    """A run that is asked for: the texts of both files, so that the daemon need not see them."""
+
+    protocol_text: str
+    protocol_file: str = "protocol.yaml"
+    cell_text: str
+    cell_file: str = "cell.yaml"
+    station: str
+    name: str = ""
+    settings: dict[str, str] = {}
+
+
+class InstrumentInfo(Frozen):
+    """An instrument as the faces see it."""
+
+    name: str
+    reachable: bool
+    simulated: bool
+    stations: tuple[str, ...]
+
+
+class StopOutcome(Frozen):
+    """What a stop came to."""
+
+    run: int
+    state: RunState
+    open_circuit_confirmed: bool
+    seconds: float
+
+
+class RunReply(Frozen):
+    """A run and what it waits for."""
+
+    run: RunInfo
+    waits_for: str = ""
+
+
+class StatusReply(Frozen):
+    """The daemon at a glance."""
+
+    ready: bool
+    instruments: list[InstrumentInfo]
+    runs: list[RunInfo]

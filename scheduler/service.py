@@ -1,0 +1,242 @@
+"""What the faces may ask for: submit, look, stop, pause, resume, acknowledge. Owner of queue and engine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+
+from protocols.cell import Cell
+from protocols.cellfile import parse_cell
+from protocols.compile import compile_program
+from protocols.errors import BusyError, InstrumentError, NotAllowedError
+from protocols.program import Program
+from protocols.protocol import parse_protocol
+from protocols.records import ENDED, RunInfo, RunState
+from scheduler.clock import Clock
+from scheduler.config import ServiceConfig, StationConfig
+from scheduler.engine import Engine
+from scheduler.keeper import Keeper
+from scheduler.queue import StationQueue
+from scheduler.recorder import Recorder
+from scheduler.recovery import rebuild
+from scheduler.requests import InstrumentInfo, StopOutcome, Submission
+from scheduler.run import ActiveRun
+from storage.store import Store
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    keeper: Keeper
+    channel: int
+
+
+class Service:
+    """Knows every run that is not over, and which station it is for."""
+
+    def __init__(
+        self, config: ServiceConfig, engine: Engine, store: Store, recorder: Recorder, clock: Clock
+    ) -> None:
+        self._config = config
+        self._engine = engine
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._runs: dict[int, ActiveRun] = {}
+        self._queues = {name: StationQueue(name) for name in config.stations}
+        self.ready = False
+        """Every instrument was looked at, or could not be reached."""
+        engine.on_end(self._run_ended)
+
+    async def recover(self) -> None:
+        """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
+        for info in self._store.reader.runs():
+            if info.state == "protected" and not info.acknowledged and info.station in self._queues:
+                self._queues[info.station].occupy(info.run)
+                self._queues[info.station].leave(info)
+            if info.state in ENDED:
+                continue
+            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock)
+            self._runs[info.run] = run
+            self._put_back(run)
+        await self._recorder.commit()
+
+    def begin(self) -> None:
+        """Every instrument was looked at: waiting runs may start."""
+        self.ready = True
+        self.start_waiting()
+
+    def start_waiting(self) -> None:
+        """Start what may start on every free station."""
+        for name, queue in self._queues.items():
+            number = queue.next()
+            if number is not None:
+                place = self._place(name)
+                place.keeper.submit(place.channel, self._runs[number])
+
+    async def submit(self, submission: Submission) -> RunInfo:
+        """Check, compile, store and queue a run. Raises InvalidFileError, NotAllowedError, StorageError."""
+        station = self._config.station(submission.station)
+        place = self._place(submission.station)
+        program = await asyncio.to_thread(self._compile, submission, place)
+        info = RunInfo(
+            run=self._store.next_run(),
+            name=submission.name or f"{program.protocol} on {program.cell.name}",
+            station=submission.station,
+            protocol=program.protocol,
+            cell=program.cell.name,
+            state="queued",
+            submitted_unix_s=self._clock.unix(),
+            simulated=place.keeper.instrument.simulated,
+        )
+        self._store.add_run(info, program, _provenance(submission, station))
+        run = ActiveRun(info, program, self._store, self._recorder, self._clock)
+        run.change("queued")
+        await self._recorder.commit()
+        self._runs[info.run] = run
+        self._queues[submission.station].add(info.run)
+        self.start_waiting()
+        return self.info(info.run)
+
+    def infos(self) -> list[RunInfo]:
+        """Return every run, the oldest first."""
+        return [self._fresh(info) for info in self._store.reader.runs()]
+
+    def info(self, run: int) -> RunInfo:
+        """Return one run. Raises SandtimeError if there is none with this number."""
+        if run in self._runs:
+            return self._runs[run].snapshot()
+        return self._store.reader.run(run)
+
+    def waits_for(self, run: int) -> str:
+        """Say what a run waits for; empty if it does not."""
+        return self._queues[self.info(run).station].why_waiting(run)
+
+    def instruments(self) -> list[InstrumentInfo]:
+        """Return every instrument of service.toml."""
+        return [
+            InstrumentInfo(
+                name=name,
+                reachable=keeper.reachable,
+                simulated=keeper.instrument.simulated,
+                stations=tuple(s for s, wired in self._config.stations.items() if wired.instrument == name),
+            )
+            for name, keeper in self._engine.keepers.items()
+        ]
+
+    async def stop(self, run: int, reason: str = "stopped by a person") -> StopOutcome:
+        """Open a run's circuit and wait for the confirmation. Raises InstrumentError if there is none."""
+        began = self._clock.monotonic()
+        info = self.info(run)
+        active = self._runs.get(run)
+        if active is not None and self._queues[info.station].remove(run):
+            active.change("stopped", reason)
+            del self._runs[run]
+            await self._recorder.commit()
+        elif active is not None and info.state == "paused":
+            active.change("stopped", reason)
+            self._place(info.station).keeper.release(active)
+            await self._recorder.commit()
+        elif active is not None:
+            self._place(info.station).keeper.stop(active, reason)
+            await self._until_open(active)
+        info = self.info(run)
+        seconds = self._clock.monotonic() - began
+        return StopOutcome(
+            run=run, state=info.state, open_circuit_confirmed=info.open_circuit_confirmed, seconds=seconds
+        )
+
+    async def stop_all(self) -> list[StopOutcome]:
+        """Open every circuit, all at once."""
+        return list(await asyncio.gather(*(self.stop(run) for run in list(self._runs))))
+
+    def pause(self, run: int) -> RunInfo:
+        """Open the circuit with the intention to go on from there. Raises NotAllowedError."""
+        active = self._alive(run, {"running"})
+        self._place(active.info.station).keeper.pause(active)
+        return active.snapshot()
+
+    def resume(self, run: int) -> RunInfo:
+        """Go on with a paused run. Raises NotAllowedError."""
+        active = self._alive(run, {"paused"})
+        self._place(active.info.station).keeper.resume(active)
+        return active.snapshot()
+
+    async def acknowledge(self, run: int) -> RunInfo:
+        """A person has seen why a run was protected; its station is free again. Raises NotAllowedError."""
+        info = self.info(run)
+        if info.state != "protected":
+            raise NotAllowedError(f"run {run} is {info.state}; only a protected run needs to be acknowledged")
+        info = info.model_copy(update={"acknowledged": True})
+        self._store.save_run(info)
+        self._recorder.event(run, "note", None, {"acknowledged": True})
+        await self._recorder.commit()
+        self._queues[info.station].acknowledge(run)
+        self.start_waiting()
+        return info
+
+    def _compile(self, submission: Submission, place: _Place) -> Program:
+        protocol = parse_protocol(submission.protocol_text, submission.protocol_file, submission.settings)
+        cell: Cell = parse_cell(submission.cell_text, submission.cell_file)
+        return compile_program(protocol, cell, place.keeper.instrument.capabilities(place.channel))
+
+    def _place(self, station: str) -> _Place:
+        wired = self._config.station(station)
+        return _Place(self._engine.keepers[wired.instrument], wired.channel - 1)
+
+    def _put_back(self, run: ActiveRun) -> None:
+        if run.info.station not in self._queues:
+            raise BusyError(
+                f"run {run.number} is on station {run.info.station}, which service.toml no longer has; "
+                "put the station back, or move the data folder away"
+            )
+        queue = self._queues[run.info.station]
+        if run.ticket is None:
+            queue.add(run.number)
+            return
+        queue.occupy(run.number)
+        place = self._place(run.info.station)
+        place.keeper.adopt(place.channel, run)
+
+    def _alive(self, run: int, states: set[RunState]) -> ActiveRun:
+        info = self.info(run)
+        if info.state not in states:
+            raise NotAllowedError(f"run {run} is {info.state}, not {' or '.join(sorted(states))}")
+        return self._runs[run]
+
+    def _fresh(self, stored: RunInfo) -> RunInfo:
+        return self._runs[stored.run].snapshot() if stored.run in self._runs else stored
+
+    def _run_ended(self, run: ActiveRun) -> None:
+        self._runs.pop(run.number, None)
+        self._queues[run.info.station].leave(run.info)
+        self.start_waiting()
+
+    async def _until_open(self, run: ActiveRun) -> None:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await run.is_open.wait()
+        except TimeoutError:
+            raise InstrumentError(
+                f"the circuit of run {run.number} on {run.info.station} could not be confirmed open in "
+                f"{STOP_TIMEOUT_S:g} s; it is tried again and again, but look at the instrument now"
+            ) from None
+
+
+def _provenance(submission: Submission, station: StationConfig) -> dict[str, str]:
+    """What a run's folder needs to describe itself."""
+    return {
+        "protocol_text": submission.protocol_text,
+        "protocol_file": submission.protocol_file,
+        "protocol_sha256": hashlib.sha256(submission.protocol_text.encode()).hexdigest(),
+        "cell_text": submission.cell_text,
+        "cell_file": submission.cell_file,
+        "settings": ", ".join(f"{key}={value}" for key, value in submission.settings.items()),
+        "instrument": station.instrument,
+        "channel": str(station.channel),
+    }

@@ -1,0 +1,48 @@
+"""What is queued in memory between two commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlmodel import SQLModel
+
+from protocols.measurements import Block
+from protocols.records import Event
+
+Row = dict[str, object]
+Key = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything that one commit writes."""
+
+    blocks: list[Block] = field(default_factory=list)
+    rows: dict[type[SQLModel], dict[Key, Row]] = field(default_factory=dict)
+    """Table → primary key → columns; of two rows with one key the newer columns win."""
+    events: list[tuple[int | None, Event]] = field(default_factory=list)
+
+    def put(self, table: type[SQLModel], key: Mapping[str, object], **values: object) -> None:
+        """Queue an insert-or-update of one row."""
+        row = self.rows.setdefault(table, {}).setdefault(tuple(key.values()), dict(key))
+        row.update(values)
+
+    def append(self, later: Batch) -> None:
+        """Take over what was queued after this batch."""
+        self.blocks += later.blocks
+        self.events += later.events
+        for table, rows in later.rows.items():
+            mine = self.rows.setdefault(table, {})
+            for key, row in rows.items():
+                mine.setdefault(key, {}).update(row)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return sum(map(len, self.blocks))
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.blocks or self.rows or self.events)

@@ -1,0 +1,112 @@
+"""Opening the SQLite file: one connection that writes, any number that only read; migrations."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, StaticPool
+
+from protocols.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+DATABASE = "sandtime.sqlite"
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_S = 5.0
+SAFE_SQLITE = (3, 51, 3)
+
+
+def open_writer(folder: Path) -> Engine:
+    """Open the database of a folder for writing, make or migrate it, and return an engine on one connection.
+
+    To be called and used on one thread only. Raises StorageError.
+    """
+    file = folder / DATABASE
+    _tell_old_sqlite()
+    try:
+        raw = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StorageError(f"{file} cannot be opened: {error}. Check rights and disk.") from error
+    try:
+        _set_up(raw)
+        migrate(raw, file)
+    except sqlite3.Error as error:
+        raw.close()
+        raise StorageError(f"{file} cannot be made ready: {error}. Restore it from a backup.") from error
+    except StorageError:
+        raw.close()
+        raise
+    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+    event.listen(engine, "begin", functools.partial(_begin, statement="BEGIN IMMEDIATE"))
+    return engine
+
+
+def open_reader(folder: Path) -> Engine:
+    """Return an engine that opens the database read-only, anew for each session. Raises StorageError."""
+    file = folder / DATABASE
+    if not file.is_file():
+        raise StorageError(f"{folder} holds no sandtime data ({DATABASE} is missing). Check the path.")
+    address = f"{file.resolve().as_uri()}?mode=ro"
+
+    def connect() -> sqlite3.Connection:
+        # A generator over samples that is left half-read may be closed by any thread.
+        raw = sqlite3.connect(
+            address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        raw.execute("PRAGMA wal_autocheckpoint = 0")
+        return raw
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    event.listen(engine, "begin", functools.partial(_begin, statement="BEGIN"))
+    return engine
+
+
+def migrate(raw: sqlite3.Connection, file: Path) -> None:
+    """Bring the schema up to date, each numbered file in one transaction. Refuses a newer database."""
+    steps = {int(path.name.split("_")[0]): path for path in sorted(MIGRATIONS.glob("[0-9]*.sql"))}
+    version = schema_version(raw)
+    if version > max(steps):
+        raise StorageError(
+            f"{file} was written by a newer sandtime (schema {version}; this one knows {max(steps)}). "
+            "Install the newer version, or choose another data folder."
+        )
+    for number in range(version + 1, max(steps) + 1):
+        script = steps[number].read_text(encoding="utf-8")
+        raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
+
+
+def schema_version(raw: sqlite3.Connection) -> int:
+    """Return the number of the newest migration that was applied, 0 for an empty database."""
+    named = raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+    if named is None:
+        return 0
+    (version,) = raw.execute("SELECT max(version) FROM schema_version").fetchone()
+    return int(version)
+
+
+def _set_up(raw: sqlite3.Connection) -> None:
+    # The page size only takes effect on a new file, before it becomes a WAL database.
+    raw.execute("PRAGMA page_size = 8192")
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    # sqlite3 itself begins no transaction for a SELECT, so one query could see two states of the store.
+    connection.exec_driver_sql(statement)
+
+
+@functools.cache
+def _tell_old_sqlite() -> None:
+    """Say once that SQLite before 3.51.3 must not have two writers (sqlite.org: WAL-reset bug)."""
+    if sqlite3.sqlite_version_info < SAFE_SQLITE:
+        logger.info(
+            "SQLite %s is older than 3.51.3: sandtime writes by one connection only, and no other program "
+            "may write to %s",
+            sqlite3.sqlite_version,
+            DATABASE,
+        )

@@ -1,0 +1,73 @@
+"""Folders of runs, files that are whole or absent, and JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from protocols.errors import StorageError
+
+RUNS = "runs"
+
+
+def run_folder(folder: Path, run: int, name: str) -> Path:
+    """Return the folder for a run's own files."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:60]
+    return folder / RUNS / (f"{run}-{safe}" if safe else f"{run}")
+
+
+def newest_folder(folder: Path) -> int:
+    """Return the highest run number that has a folder, 0 if none has."""
+    numbers = (path.name.split("-")[0] for path in (folder / RUNS).glob("*"))
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which then takes the place of ``path``, durably, or is removed."""
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        yield draft
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable (Windows needs and knows no such call)."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file, whole or not at all."""
+    with whole_file(path) as draft:
+        draft.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
+
+
+def to_json(value: object, indent: int | None = None) -> str:
+    """Return a value as JSON. Raises StorageError for what JSON cannot hold (NaN and infinity among it)."""
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
+    except (TypeError, ValueError) as error:
+        raise StorageError(f"{value!r:.200} cannot be stored as JSON: {error}") from error

@@ -1,0 +1,116 @@
+"""The first level: one row per commit with the samples of all runs, until chunks cover them.
+
+A row holds the samples sorted by run, raw (dtype SAMPLE), and an index of (run, number of samples). The crc
+is over both. A row that fails it is left out, logged, and named by :func:`torn_rows`.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlmodel import col
+
+from protocols.measurements import SAMPLE, Block, empty_block
+from storage import tables
+
+logger = logging.getLogger(__name__)
+
+INDEX = np.dtype([("run", "<i4"), ("n", "<i4")])
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Samples of many runs, sorted by run, each run's samples in the order they came."""
+
+    index: NDArray[np.void]
+    """Dtype :data:`INDEX`, one entry a run, ascending."""
+    samples: Block
+
+    def by_run(self) -> Iterator[tuple[int, Block]]:
+        """Yield each run with its samples."""
+        stop = 0
+        for run, n in self.index.tolist():
+            start, stop = stop, stop + n
+            yield run, self.samples[start:stop]
+
+    def of(self, run: int) -> Block:
+        """Return the samples of one run, maybe none."""
+        place = int(np.searchsorted(self.index["run"], run))
+        if place == len(self.index) or self.index["run"][place] != run:
+            return empty_block()
+        start = int(self.index["n"][:place].sum())
+        return self.samples[start : start + int(self.index["n"][place])]
+
+
+def group(blocks: Sequence[Block]) -> Grouped:
+    """Join blocks, in which runs are mixed, and sort them by run."""
+    joined = np.concatenate(blocks) if blocks else empty_block()
+    runs = joined["channel"]
+    if np.any(runs[1:] < runs[:-1]):
+        joined = joined[np.argsort(runs, kind="stable")]
+    numbers, counts = np.unique(joined["channel"], return_counts=True)
+    index = np.empty(len(numbers), dtype=INDEX)
+    index["run"] = numbers
+    index["n"] = counts
+    return Grouped(index, joined)
+
+
+def append(connection: Connection, grouped: Grouped) -> int:
+    """Insert one journal row and return its id."""
+    runs, samples = grouped.index.tobytes(), grouped.samples.tobytes()
+    row = {"n": len(grouped.samples), "crc": zlib.crc32(samples, zlib.crc32(runs))}
+    statement = insert(tables.Journal).returning(col(tables.Journal.id))
+    return connection.execute(statement, {**row, "runs": runs, "samples": samples}).scalar_one()
+
+
+def rows_after(
+    connection: Connection, journal: int, newest_first: bool = False
+) -> Iterator[tuple[int, Grouped]]:
+    """Yield id and samples of the rows later than ``journal``. A torn row is logged and left out."""
+    number = col(tables.Journal.id)
+    query = select(tables.Journal).where(number > journal)
+    for row in connection.execute(query.order_by(number.desc() if newest_first else number)):
+        grouped = _read(row)
+        if grouped is None:
+            logger.warning("journal row %d is damaged and left out: %d samples are lost", row.id, row.n)
+        else:
+            yield row.id, grouped
+
+
+def torn_rows(connection: Connection, run: int | None = None) -> list[tuple[int, int]]:
+    """Return id and number of samples of the damaged rows, of those that may hold samples of ``run``."""
+    rows = connection.execute(select(tables.Journal).order_by(col(tables.Journal.id)))
+    return [
+        (row.id, row.n) for row in rows if _read(row) is None and (run is None or _may_hold(row.runs, run))
+    ]
+
+
+def oldest(connection: Connection) -> int:
+    """Return the id of the oldest row, 1 if there is none."""
+    return connection.execute(select(func.min(col(tables.Journal.id)))).scalar() or 1
+
+
+def discard(connection: Connection, first: int, stop: int, but: Collection[int]) -> None:
+    """Delete the rows ``first`` … ``stop`` − 1, which chunks cover, but not those in ``but``."""
+    number = col(tables.Journal.id)
+    connection.execute(delete(tables.Journal).where(number >= first, number < stop, number.not_in(but)))
+
+
+def _may_hold(runs: bytes, run: int) -> bool:
+    if len(runs) % INDEX.itemsize:
+        return True
+    return bool(np.any(np.frombuffer(runs, dtype=INDEX)["run"] == run))
+
+
+def _read(row: Row[Any]) -> Grouped | None:
+    """Return a row's samples, or None if it is damaged."""
+    if zlib.crc32(row.samples, zlib.crc32(row.runs)) != row.crc:
+        return None
+    return Grouped(np.frombuffer(row.runs, dtype=INDEX), np.frombuffer(row.samples, dtype=SAMPLE))

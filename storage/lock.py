@@ -1,0 +1,63 @@
+"""One daemon per data folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from protocols.errors import BusyError
+
+LOCK = "sandtime.lock"
+
+
+class FolderLock:
+    """An exclusive lock on a data folder. The system lets go of it when the process ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOCK
+        self._file: IO[bytes] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock. Raises BusyError if another process, or another store of this one, holds it."""
+        file = self._path.open("a+b")
+        try:
+            _lock(file)
+        except OSError as error:
+            file.close()
+            raise BusyError(
+                f"{self._path.parent} is in use by another sandtime daemon{_owner(self._path)}. "
+                "Stop that one first, or choose another data folder."
+            ) from error
+        file.truncate(0)
+        file.write(b"\n%d" % os.getpid())
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Let go of the lock. The file stays: deleting it would let two processes lock two files."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _owner(path: Path) -> str:
+    try:
+        text = path.read_text().strip()
+    except OSError:  # Windows refuses to read a locked byte
+        return ""
+    return f" (process {text})" if text else ""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

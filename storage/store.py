@@ -1,0 +1,242 @@
+"""The store of one data folder, as the daemon uses it.
+
+Everything that is added only waits in memory; :meth:`Store.commit` makes it durable in one transaction. The
+database is written by one thread, which alone owns the one writing connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from protocols.errors import StorageError
+from protocols.measurements import SAMPLE, Block, Spectrum, SpectrumSummary, Verdict
+from protocols.program import Program
+from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
+from storage import tables
+from storage.batch import Batch
+from storage.files import newest_folder, to_json
+from storage.lock import FolderLock
+from storage.reader import Reader
+from storage.tables import SealedFile, StoredEvent, TicketState
+from storage.writer import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Store:
+    """Keeps what runs bring. One store writes to a folder at a time; its ``reader`` sees committed rows only.
+
+    Not for use from more than one event loop.
+    """
+
+    reader: Reader
+    """Made by :meth:`open`."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._lock = FolderLock(folder)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="storage-writer")
+        self._writer: Writer | None = None
+        self._queued = Batch()
+        self._in_flight = Batch()
+        self._committing = asyncio.Lock()
+        self._last_run = 0
+
+    async def open(self) -> None:
+        """Lock the folder, open or make the database and bring its schema up to date. A store opens once.
+
+        Raises BusyError if another daemon has the folder, StorageError if it or the database cannot be used.
+        """
+        try:
+            await _finished(self._submit(self._open))
+        except BaseException:
+            await self._let_go()
+            raise
+        self.reader = Reader(self._folder)
+
+    async def close(self) -> None:
+        """Commit what is pending and let go of the folder, even if the commit fails (then StorageError)."""
+        try:
+            await self.commit()
+        finally:
+            await self._let_go()
+
+    def next_run(self) -> int:
+        """Return a number that no run in this folder has had."""
+        self._last_run += 1
+        return self._last_run
+
+    def add_run(self, info: RunInfo, program: Program, extra: dict[str, str]) -> None:
+        """Queue a new run. ``extra``: texts of protocol and cell file, their names and checksums."""
+        self.save_run(info)
+        values = {"program": program.model_dump_json(), "extra": to_json(extra)}
+        self._queued.put(tables.Run, {"run": info.run}, **values)
+
+    def save_run(self, info: RunInfo) -> None:
+        """Queue the newest state of a run."""
+        values = {"name": info.name, "state": info.state, "info": info.model_dump_json()}
+        self._queued.put(tables.Run, {"run": info.run}, **values)
+
+    def save_ticket(
+        self, ticket: Ticket, program: Program, state: TicketState, offset_s: float, anchor_unix_s: float
+    ) -> None:
+        """Queue one segment's ticket, its program and how far its start has come.
+
+        ``offset_s`` is the run time and ``anchor_unix_s`` the UTC at the segment's start.
+        """
+        self._queued.put(
+            tables.Ticket,
+            {"run": ticket.run, "segment": ticket.segment},
+            digest=ticket.program,
+            program=program.model_dump_json(),
+            state=state,
+            offset_s=offset_s,
+            anchor_unix_s=anchor_unix_s,
+        )
+
+    def add_samples(self, block: Block) -> None:
+        """Queue samples, ``channel`` being the run's number; of any runs, each run's in order of time.
+
+        The block is kept, not copied: do not write to it any more. Raises StorageError if it is no block of
+        samples or holds a time that is no number.
+        """
+        if block.dtype != SAMPLE:
+            raise StorageError(f"samples of dtype {block.dtype} cannot be stored; SAMPLE is what is stored")
+        if not np.isfinite(block["t_s"]).all():
+            raise StorageError("samples without a finite t_s cannot be stored; their driver has a fault")
+        if len(block):
+            self._queued.blocks.append(block)
+
+    def add_spectrum(self, run: int, spectrum: Spectrum, summary: SpectrumSummary) -> None:
+        """Queue a spectrum; one that began at the same run time is replaced."""
+        spectrum = spectrum.model_copy(update={"channel": run})
+        key = {"run": run, "t_start_s": spectrum.t_start_s}
+        values = {"spectrum": spectrum.model_dump_json(), "summary": summary.model_dump_json()}
+        self._queued.put(tables.Spectrum, key, **values)
+
+    def add_half_cycle(self, run: int, half_cycle: HalfCycle) -> None:
+        """Queue a half-cycle; one with the same number is replaced."""
+        key = {"run": run, "number": half_cycle.number}
+        self._queued.put(tables.HalfCycle, key, value=half_cycle.model_dump_json())
+
+    def add_verdict(self, run: int, verdict: Verdict) -> None:
+        """Queue a verdict; one of the same kind and time is replaced."""
+        key = {"run": run, "time_s": verdict.time_s, "kind": verdict.kind}
+        self._queued.put(tables.Verdict, key, value=verdict.model_dump_json())
+
+    def add_gap(self, run: int, gap: Gap) -> None:
+        """Queue a gap; one that begins at the same run time is replaced."""
+        key = {"run": run, "t_from_s": gap.t_from_s}
+        self._queued.put(tables.Gap, key, value=gap.model_dump_json())
+
+    def add_event(self, run: int | None, event: Event) -> None:
+        """Queue an event of a run, or of the daemon (None)."""
+        self._queued.events.append((run, event))
+
+    def save_guards(self, run: int, t_s: float, state: dict[str, object]) -> None:
+        """Queue the guards' state after the sample at ``t_s``; only the newest is kept."""
+        self._queued.put(tables.Guards, {"run": run}, t_s=t_s, state=to_json(state))
+
+    def save_result(self, run: int, results: dict[str, object]) -> None:
+        """Queue the results of a run; only the newest are kept."""
+        self._queued.put(tables.Result, {"run": run}, value=to_json(results))
+
+    def pending(self) -> int:
+        """Return the number of samples that are not durable yet."""
+        return self._queued.samples + self._in_flight.samples
+
+    async def commit(self) -> list[StoredEvent]:
+        """Make everything queued so far durable, in one transaction; return the events in it, in order.
+
+        Raises StorageError; what was queued then stays queued, in its order, for the next commit.
+        """
+        return await self._commit()
+
+    async def seal(self, run: int, write: Callable[[Path, int], Awaitable[SealedFile]]) -> SealedFile:
+        """Move a run's samples from the database to a Parquet file of its own.
+
+        ``write`` runs :func:`storage.sealed.seal_run` in another process. Killed at any point, the samples
+        are whole in the database or whole in the recorded file, and sealing may be done again. Raises
+        StorageError, also if the run got samples meanwhile: then they all stay where they were.
+        """
+        await self._commit(to_chunks=(run,))
+        file = await write(self._folder, run)
+        await _finished(self._submit(self._record_seal, file))
+        return file
+
+    async def _commit(self, to_chunks: Sequence[int] = ()) -> list[StoredEvent]:
+        async with self._committing:
+            if self._queued.empty and not to_chunks:
+                return []
+            batch = self._in_flight = self._queued
+            self._queued = Batch()
+            work = self._submit(self._write, batch, to_chunks)
+            try:
+                return await _finished(work)
+            finally:
+                self._in_flight = Batch()
+                if work.exception() is not None:
+                    batch.append(self._queued)
+                    self._queued = batch
+
+    def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        call = functools.partial(function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    async def _let_go(self) -> None:
+        await _finished(self._submit(self._close))
+        self._thread.shutdown()
+
+    def _open(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except OSError as error:
+            raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
+        self._writer = Writer(self._folder)
+        self._last_run = max(self._writer.last_run(), newest_folder(self._folder))
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._lock.release()
+
+    def _write(self, batch: Batch, to_chunks: Sequence[int]) -> list[StoredEvent]:
+        return self._opened().write(batch, to_chunks)
+
+    def _record_seal(self, file: SealedFile) -> None:
+        self._opened().record_seal(file, self._clock())
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            raise StorageError(f"the store of {self._folder} is not open")
+        return self._writer
+
+
+async def _finished(work: asyncio.Future[T]) -> T:
+    """Return what the writer thread's work brings.
+
+    A cancellation waits until the work is done: a transaction that is under way has an outcome, and it must
+    be known before anything else is queued or closed.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        work.exception()
+        raise cancelled
+    return work.result()

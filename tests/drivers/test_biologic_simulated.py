@@ -1,0 +1,254 @@
+"""The driver against the simulated instrument over its real wire: library, socket, server process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drivers.biologic import create
+from drivers.biologic.potentiostat import BioLogicInstrument
+from drivers.instrument import SegmentEnd
+from drivers.simulation.eclib import simulated_library
+from drivers.simulation.faults import Fault, inject
+from protocols.cell import Cell
+from protocols.errors import BusyError
+from protocols.measurements import FLAG_EIS, Block, Spectrum, empty_block
+from protocols.program import ConstantCurrent, Geis, Limits, Node, Program, Repeat, Rest
+from protocols.records import Ticket
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ADDRESS = "192.168.0.10"
+AREA_CM2 = 1.0
+CONFIG = f"""
+[simulation.box1]
+address = "{ADDRESS}"
+channels = {{ 1 = {{ area_cm2 = {AREA_CM2} }}, 2 = {{ area_cm2 = {AREA_CM2} }} }}
+"""
+DEADLINE_S = 30.0
+
+
+def ticket(program: Program) -> Ticket:
+    return Ticket(run=1, segment=0, program=program.digest())
+
+
+def program(*steps: Node, limit_V: float = 1.5) -> Program:
+    return Program(
+        protocol="test",
+        cell=Cell(name="cell", area_m2=AREA_CM2 * 1e-4),
+        steps=steps,
+        limits=Limits(voltage_min_V=-limit_V, voltage_max_V=limit_V, current_max_A=0.01),
+    )
+
+
+def rest(index: int, duration_s: float) -> Rest:
+    return Rest(index=index, label=f"rest {index}", duration_s=duration_s)
+
+
+def drive(index: int, current_A: float, duration_s: float) -> ConstantCurrent:
+    return ConstantCurrent(index=index, label=f"drive {index}", current_A=current_A, duration_s=duration_s)
+
+
+def sweep(index: int, current_A: float = 0.0) -> Geis:
+    return Geis(
+        index=index,
+        label="sweep",
+        current_A=current_A,
+        amplitude_A=2e-5,
+        frequency_start_Hz=1e5,
+        frequency_end_Hz=1.0,
+        points_per_decade=4,
+    )
+
+
+class Server:
+    """A simulated box as a child process of the test."""
+
+    def __init__(self, folder: Path, speed: float) -> None:
+        self.state_file = folder / "simulation.json"
+        self._config = folder / "simulation.toml"
+        self._config.write_text(CONFIG)
+        self._speed = speed
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "drivers.simulation", "--speed", str(self._speed)),
+            *("--config", str(self._config), "--state", str(self.state_file)),
+            cwd=REPOSITORY,
+        )
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.state_file.exists():
+                assert self._process.returncode is None
+                await asyncio.sleep(0.01)
+
+    async def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            await self._process.wait()
+
+    @asynccontextmanager
+    async def connected(self, **section: object) -> AsyncIterator[BioLogicInstrument]:
+        instrument = create("box1", {"address": ADDRESS, **section}, simulated_library(self.state_file))
+        await instrument.connect()
+        try:
+            yield instrument
+        finally:
+            await instrument.close()
+
+
+@pytest.fixture
+async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    made = Server(tmp_path, getattr(request, "param", 2000.0))
+    await made.start()
+    yield made
+    await made.end()
+
+
+@pytest.fixture
+async def box(server: Server) -> AsyncIterator[BioLogicInstrument]:
+    async with server.connected() as instrument:
+        yield instrument
+
+
+def visited(samples: Block) -> list[tuple[int, int]]:
+    return list(dict.fromkeys(zip(samples["step"].tolist(), samples["visit"].tolist(), strict=True)))
+
+
+@dataclass
+class Collected:
+    samples: Block = field(default_factory=empty_block)
+    spectra: list[Spectrum] = field(default_factory=list)
+    ended: dict[int, SegmentEnd] = field(default_factory=dict)
+    lost: int = 0
+    swept: bool = False
+
+
+async def collect(
+    box: BioLogicInstrument, until: Callable[[Collected], bool], into: Collected | None = None
+) -> Collected:
+    got = into or Collected()
+    async with asyncio.timeout(DEADLINE_S):
+        while not until(got):
+            poll = await box.poll()
+            got.samples = np.concatenate([got.samples, poll.samples])
+            got.spectra += poll.spectra
+            got.ended |= poll.ended
+            got.lost += sum(poll.lost_samples.values())
+            got.swept |= any(values.sweeping for values in poll.values)
+            await asyncio.sleep(0)
+    return got
+
+
+async def test_a_program_runs_to_its_end(box: BioLogicInstrument) -> None:
+    body = (drive(1, 5e-4, 300.0), drive(2, -5e-4, 300.0))
+    plan = program(rest(0, 60.0), Repeat(total=4, stop=4, body=body), sweep(3, 2e-4))
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: 0 in now.ended)
+    assert got.ended[0].reason == "complete"
+    assert not plan.remainder(got.ended[0].position).steps
+    assert np.all(np.diff(got.samples["t_s"]) > 0)
+    dc = got.samples[got.samples["flags"] & FLAG_EIS == 0]
+    assert visited(dc) == [(0, 0), *((step, visit) for visit in range(4) for step in (1, 2))]
+    driven = dc[dc["step"] == 1]
+    np.testing.assert_allclose(driven["current_A"], 5e-4, rtol=1e-3)
+    assert dc["t_s"][-1] == pytest.approx(60 + 4 * 600, abs=0.1)
+    (spectrum,) = got.spectra
+    np.testing.assert_allclose(spectrum.frequency_Hz, sweep(3).frequencies(), rtol=1e-6)
+    assert spectrum.t_start_s == pytest.approx(2460.0, abs=0.1)
+    assert (spectrum.step, spectrum.visit) == (3, 0)
+    assert min(spectrum.z_imag_ohm) < 0 < min(spectrum.z_real_ohm)
+    assert got.lost == 0
+
+
+async def test_a_limit_trips_on_board(box: BioLogicInstrument) -> None:
+    plan = program(drive(0, 1e-3, 3600.0), limit_V=0.05)
+    await box.start(1, plan, ticket(plan))
+    got = await collect(box, lambda now: bool(now.ended))
+    assert got.ended[1].reason == "limit"
+    assert "upper voltage limit of 0.05 V" in got.ended[1].message
+    assert got.ended[1].position.time_s == pytest.approx(got.samples["t_s"][-1])
+    look = {look.channel: look for look in await box.look()}[1]
+    assert not look.running
+    assert look.marker == ticket(plan).marker
+    assert look.current_A == 0.0
+
+
+async def test_a_step_that_ends_by_voltage_goes_on(box: BioLogicInstrument) -> None:
+    until = {"until_voltage_V": 0.02, "ends_by": "voltage"}
+    plan = program(drive(0, 1e-3, 3600.0).model_copy(update=until), rest(1, 30.0))
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: bool(now.ended))
+    assert got.ended[0].reason == "complete"
+    assert set(got.samples["step"]) == {0, 1}
+
+
+@pytest.mark.parametrize("server", [20.0], indirect=True)
+async def test_a_stop_opens_the_circuit_and_loses_no_row(box: BioLogicInstrument) -> None:
+    plan = program(drive(0, 1e-3, 36000.0))
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: len(now.samples) > 3)
+    with pytest.raises(BusyError):
+        await box.start(0, plan, ticket(plan))
+    opened = await box.stop(0)
+    assert opened.confirmed
+    assert opened.current_A == 0.0
+    got = await collect(box, lambda now: bool(now.ended), got)
+    end = got.ended[0]
+    assert end.reason == "stopped"
+    assert opened.segment_t_s is not None
+    assert end.position.time_s == pytest.approx(opened.segment_t_s, rel=1e-5)
+    assert end.position.charge_C == pytest.approx(1e-3 * opened.segment_t_s, rel=1e-2)
+    assert got.samples["t_s"][-1] > opened.segment_t_s - 1.1
+
+
+@pytest.mark.parametrize("server", [100.0], indirect=True)
+async def test_a_second_daemon_takes_over_from_one_that_fell_silent(server: Server) -> None:
+    body = (drive(0, 5e-4, 60.0), drive(1, -5e-4, 60.0))
+    plan = program(Repeat(total=5, stop=5, body=body))
+    async with server.connected() as first, server.connected() as second:
+        await first.start(0, plan, ticket(plan))
+        before = await collect(first, lambda now: len(now.samples) > 100)
+        other = plan.model_copy(update={"protocol": "other"})
+        assert await second.attach(0, other, ticket(other)) is None
+        position = await second.attach(0, plan, ticket(plan))
+        got = await collect(second, lambda now: bool(now.ended), before)
+    assert position is not None
+    assert not position.finished
+    assert got.ended[0].reason == "complete"
+    steps_s = np.diff(got.samples["t_s"])
+    assert 0 < steps_s.min() <= steps_s.max() < 1.1
+    assert got.samples["t_s"][-1] == pytest.approx(600.0, abs=0.1)
+    assert set(got.samples["visit"]) == set(range(5))
+
+
+async def test_zeros_and_lost_records_from_the_instrument(server: Server, box: BioLogicInstrument) -> None:
+    plan = program(drive(0, 5e-4, 600.0))
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: len(now.samples) > 10)
+    await asyncio.to_thread(inject, server.state_file, ADDRESS, Fault(kind="zeros", count=6))
+    await asyncio.to_thread(inject, server.state_file, ADDRESS, Fault(kind="skipped", count=3))
+    got = await collect(box, lambda now: bool(now.ended), got)
+    assert got.ended[0].reason == "complete"
+    assert got.lost == 3
+
+
+async def test_a_long_program_comes_in_segments(server: Server) -> None:
+    outer = Repeat(total=2, stop=2, body=(rest(0, 5.0), drive(1, 5e-4, 10.0), drive(2, -5e-4, 10.0)))
+    plan = left = program(Repeat(total=2, stop=2, body=(outer, rest(3, 5.0))))
+    passages: list[tuple[int, int]] = []
+    async with server.connected(max_techniques=4) as box:
+        while left.steps:
+            await box.start(0, left, ticket(left))
+            got = await collect(box, lambda now: bool(now.ended))
+            assert got.ended[0].reason == "complete"
+            passages += visited(got.samples)
+            left = plan.remainder(got.ended[0].position)
+    inner = [(step, visit) for visit in range(4) for step in (0, 1, 2)]
+    assert passages == [*inner[:6], (3, 0), *inner[6:], (3, 1)]

@@ -1,0 +1,229 @@
+"""Exports open in other programs and say what they hold."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from protocols.cell import Cell
+from protocols.errors import StorageError
+from protocols.measurements import Block, Spectrum, SpectrumSummary, empty_block
+from protocols.program import ConstantCurrent, Limits, Program
+from protocols.records import Gap, RunInfo, Ticket
+from storage import export
+from storage.bdf import ChargeCounter, StepCounter
+from storage.export import Format, export_run
+from storage.reader import Reader
+from storage.store import Store
+
+TYPES = {
+    "test_time_second": "double",
+    "voltage_volt": "double",
+    "current_ampere": "double",
+    "unix_time_second": "double",
+    "cycle_count": "int32",
+    "step_count": "int32",
+    "net_capacity_ah": "double",
+    "charging_capacity_ah": "double",
+    "discharging_capacity_ah": "double",
+}
+HOURS = 4
+
+
+def cycling() -> Block:
+    """Plating and stripping of an hour each at 0.1 mA, a sample every 10 s."""
+    block = empty_block(360 * HOURS)
+    t_s = 10.0 * np.arange(1, len(block) + 1)
+    half_cycle = ((t_s - 1) // 3600).astype(int)
+    noise = np.random.default_rng(0).normal(0, 1e-5, len(block))
+    block["channel"] = 1
+    block["t_s"] = t_s
+    block["current_A"] = np.where(half_cycle % 2, 1e-4, -1e-4)
+    block["voltage_V"] = 300 * block["current_A"] + noise
+    block["charge_C"] = block["current_A"] * (t_s - 3600 * half_cycle)
+    block["step"] = half_cycle % 2
+    block["visit"] = half_cycle // 2
+    block["half_cycle"] = half_cycle
+    return block
+
+
+def spectrum(t_s: float) -> tuple[Spectrum, SpectrumSummary]:
+    whole = Spectrum(
+        channel=1,
+        step=1,
+        visit=0,
+        t_start_s=t_s,
+        t_end_s=t_s + 2,
+        frequency_Hz=(1e3, 1e2),
+        z_real_ohm=(50.5, 80.25),
+        z_imag_ohm=(-1.5, -20.0),
+        t_s=(t_s, t_s + 1),
+    )
+    few = SpectrumSummary(
+        t_s=t_s,
+        current_A=0,
+        r_hf_ohm=50,
+        r_total_ohm=80,
+        r_int_ohm=30,
+        phase_low_rad=-0.2,
+        z_imag_low_ohm=20,
+        f_low_Hz=100,
+        conductance_low_S=0.01,
+        kk_passed=True,
+        kk_rms=1e-3,
+        kk_lag1=0,
+        noise=1e-3,
+    )
+    return whole, few
+
+
+@pytest.fixture
+async def reader(tmp_path: Path) -> Reader:
+    step = ConstantCurrent(index=0, label="plate", current_A=-1e-4, duration_s=3600)
+    limits = Limits(voltage_min_V=-2, voltage_max_V=2, current_max_A=1e-3)
+    program = Program(protocol="p", cell=Cell(name="c", area_m2=1e-4), steps=(step,), limits=limits)
+    run = RunInfo(
+        run=1, name="a", station="A", protocol="p", cell="c", state="finished", submitted_unix_s=0.0
+    )
+    store = Store(tmp_path / "data")
+    await store.open()
+    store.add_run(run, program, {"cell": "area: 1 cm^2"})
+    store.save_ticket(Ticket(run=1, segment=0, program=program.digest()), program, "ended", 0.0, 1.7e9)
+    for part in np.array_split(cycling(), 3):
+        store.add_samples(part)
+        await store.commit()
+    for t_s in (100.0, 200.0):
+        store.add_spectrum(1, *spectrum(t_s))
+    store.add_gap(1, Gap(t_from_s=1, t_to_s=2, reason="crash"))
+    store.save_result(1, {"hours": HOURS})
+    await store.close()
+    return Reader(tmp_path / "data")
+
+
+def validate(path: Path) -> subprocess.Popen[str]:
+    """Start ``bdf validate``, its own warnings being errors."""
+    warned = ("-W", "error::UserWarning", "-W", "error::RuntimeWarning")
+    call = "from bdf.cli import app; app()"
+    command = [sys.executable, *warned, "-c", call, "validate", "--strict", str(path)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_bdf_accepts_an_export_without_a_warning(reader: Reader, tmp_path: Path) -> None:
+    formats: tuple[Format, ...] = ("bdf-csv", "bdf-parquet")
+    paths = [tmp_path / f"a.bdf.{fmt.removeprefix('bdf-')}" for fmt in formats]
+    for fmt, path in zip(formats, paths, strict=True):
+        export_run(reader, 1, fmt, path)
+    for process in [validate(path) for path in paths]:
+        said, _ = process.communicate()
+        assert process.returncode == 0, said
+        assert "validation passed" in said
+        for complaint in ("Non-canonical", "Missing", "monotonic", "Warning", "warning"):
+            assert complaint not in said, said
+
+
+def test_bdf_parquet_has_the_names_types_and_order(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "ROWS", 500)
+    path = tmp_path / "a.bdf.parquet"
+    export_run(reader, 1, "bdf-parquet", path)
+    table = parquet.read_table(path)
+    assert {field.name: str(field.type) for field in table.schema} == TYPES
+    columns = {name: table[name].to_numpy() for name in TYPES}
+    samples = cycling()
+    assert np.array_equal(columns["test_time_second"], samples["t_s"])
+    assert np.array_equal(columns["voltage_volt"], samples["voltage_V"])
+    assert np.array_equal(columns["current_ampere"], samples["current_A"])
+    assert np.all(np.diff(columns["test_time_second"]) > 0)
+    assert np.array_equal(columns["unix_time_second"], 1.7e9 + samples["t_s"])
+    assert np.array_equal(columns["step_count"], samples["half_cycle"] + 1)
+    assert np.array_equal(columns["cycle_count"], samples["half_cycle"] // 2 + 1)
+
+
+def test_capacities_add_up_over_the_whole_run(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "ROWS", 500)
+    path = tmp_path / "a.bdf.parquet"
+    export_run(reader, 1, "bdf-parquet", path)
+    table = parquet.read_table(path)
+    current = cycling()["current_A"]
+    net = np.cumsum(current * 10.0) / 3600
+    assert np.allclose(table["net_capacity_ah"].to_numpy(), net, rtol=0, atol=1e-12)
+    charging = np.cumsum(np.maximum(current, 0) * 10.0) / 3600
+    assert np.allclose(table["charging_capacity_ah"].to_numpy(), charging, rtol=0, atol=1e-12)
+    discharging = np.cumsum(np.maximum(-current, 0) * 10.0) / 3600
+    assert np.allclose(table["discharging_capacity_ah"].to_numpy(), discharging, rtol=0, atol=1e-12)
+
+
+def test_csv_and_parquet_hold_the_same(reader: Reader, tmp_path: Path) -> None:
+    export_run(reader, 1, "bdf-csv", tmp_path / "a.bdf.csv")
+    export_run(reader, 1, "bdf-parquet", tmp_path / "a.bdf.parquet")
+    table = parquet.read_table(tmp_path / "a.bdf.parquet")
+    with (tmp_path / "a.bdf.csv").open(newline="") as file:
+        names, *rows = csv.reader(file)
+    assert names == table.column_names
+    values = [list(row.values()) for row in table.to_pylist()]
+    assert [[float(cell) for cell in row] for row in rows] == values
+
+
+def test_a_visit_that_was_interrupted_counts_its_charge_once() -> None:
+    columns = {
+        "step": np.array([0, 0, 5, 0, 0], dtype=np.int32),
+        "visit": np.zeros(5, dtype=np.int32),
+        "charge_C": np.array([1800.0, 3600.0, 0.0, 5400.0, 7200.0]),
+    }
+    assert ChargeCounter().count(columns)["net_capacity_ah"].tolist() == [0.5, 1.0, 1.0, 1.5, 2.0]
+    assert StepCounter().count(columns).tolist() == [1, 1, 2, 3, 3]
+
+
+def test_spectra_as_csv(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "eis.csv"
+    export_run(reader, 1, "eis-csv", path)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["index", "frequency_hertz", "real_impedance_ohm", "imaginary_impedance_ohm"]
+    whole, _ = spectrum(100.0)
+    points = list(zip(whole.frequency_Hz, whole.z_real_ohm, whole.z_imag_ohm, strict=True))
+    assert [tuple(map(float, row.values())) for row in rows] == [
+        (index, *point) for index in (0, 1) for point in points
+    ]
+
+
+def test_everything_else_as_json(reader: Reader, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    export_run(reader, 1, "json", path)
+    document = json.loads(path.read_text())
+    assert RunInfo.model_validate(document["run"]) == reader.run(1)
+    assert Program.model_validate(document["program"]) == reader.program(1)
+    assert [Spectrum.model_validate(s["spectrum"]) for s in document["spectra"]] == [
+        whole for whole, _ in reader.spectra(1)
+    ]
+    assert document["results"] == {"hours": HOURS}
+    assert (document["verdicts"], document["half_cycles"]) == ([], [])
+
+
+@pytest.mark.parametrize("fmt", ["bdf-csv", "bdf-parquet", "eis-csv", "json"])
+def test_each_export_says_what_it_means(reader: Reader, tmp_path: Path, fmt: Format) -> None:
+    path = tmp_path / "out.dat"
+    export_run(reader, 1, fmt, path)
+    about = json.loads((tmp_path / "out.dat.metadata.json").read_text())
+    assert "oxidises the working electrode" in about["conventions"]["current"]
+    assert about["cell"]["area_m2"] == 1e-4
+    assert about["gaps"] == [{"t_from_s": 1.0, "t_to_s": 2.0, "reason": "crash"}]
+    assert ("current_ampere" in about["columns"]) == fmt.startswith("bdf")
+
+
+def test_what_cannot_be_exported(reader: Reader, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no run 9"):
+        export_run(reader, 9, "bdf-csv", tmp_path / "a.csv")
+    with pytest.raises(StorageError, match="does not exist"):
+        export_run(reader, 1, "bdf-csv", tmp_path / "none" / "a.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
