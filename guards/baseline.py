@@ -1,6 +1,6 @@
 """What resistance a cell should show now, learnt from its own past.
 
-Two memories: the median of the last minute under current, and for each direction the course of R = |E/I| over
+Two memories: the median of the last minute under current, and for each direction the course of R = E/I over
 the last passage of current. A passage is one visit of a constant-current step; its phase is the fraction of
 the planned charge, so that the steps of a ramp compare. R at a phase beats any fixed level: it knows the
 nucleation at the start and the rise at the end (the project's survey of short detection: the same-phase ratio
@@ -19,6 +19,8 @@ _BINS = 64
 _BINS_TO_PLAN = 48
 """Bins up to the planned charge; those beyond serve passages that run longer."""
 _TAIL = 5
+_ALIKE = 0.2
+"""Passages whose starts differ by less began alike: the steps of a ramp do, after its first few."""
 _UNKNOWN_PLAN_S = 3600.0
 """A passage without a planned charge is divided as if it were to last an hour."""
 
@@ -27,8 +29,10 @@ _UNKNOWN_PLAN_S = 3600.0
 class Course:
     """R of one whole passage, for comparison with a later one."""
 
-    start: int
+    start: float
     """How the passage began, see :meth:`Baseline.begin`."""
+    plan_s: float
+    """How long its plan took."""
     resistance_ohm: list[float]
     """One value a bin: the lowest of it and its neighbours, so that a small shift in time is harmless."""
 
@@ -38,8 +42,9 @@ class _State:
     recent_ohm: list[float] = field(default_factory=list)
     tail_ohm: list[float] = field(default_factory=list)
     sign: int = 0
-    start: int = 0
+    start: float = 0.0
     plan_C: float = 0.0
+    plan_s: float = 0.0
     bin: int = 0
     open_ohm: list[float | None] = field(default_factory=lambda: [None] * _BINS)
     courses: dict[int, Course] = field(default_factory=dict)
@@ -50,7 +55,7 @@ _STATE = TypeAdapter(_State)
 
 
 class Baseline:
-    """Expected resistance. The caller decides which values are healthy enough to be learnt."""
+    """Expected resistance. The caller says which values are suspect."""
 
     def __init__(self, recent_values: int, gain_min: float, gain_max: float, course_max: float) -> None:
         """``recent_values``: length of the last minute; the others: see ``short_circuit.Thresholds``."""
@@ -61,16 +66,17 @@ class Baseline:
         self._s = _State()
         self._ordered: list[float] = []
 
-    def begin(self, sign: int, start: int, current_A: float, planned_charge_C: float | None) -> None:
+    def begin(self, current_A: float, start: float, planned_charge_C: float | None) -> None:
         """Begin a passage.
 
-        ``start`` is −1 if the current was reversed at once, 0 if it comes out of a rest, 1 if it went on in
-        the same direction: slow polarisation makes these three begin differently.
+        ``start`` is the current before as a multiple of this one: 0 after a rest, −1 after a reversal. Slow
+        polarisation remembers it: after a reversal E may keep its old sign for seconds to minutes.
         """
         self._close()
         s = self._s
-        s.sign, s.start, s.bin = sign, start, 0
+        s.sign, s.start, s.bin = 1 if current_A > 0.0 else -1, start, 0
         s.plan_C = planned_charge_C or abs(current_A) * _UNKNOWN_PLAN_S
+        s.plan_s = s.plan_C / abs(current_A)
         s.tail_ohm = []
         s.open_ohm = [None] * _BINS
         s.reference = self._choose()
@@ -79,7 +85,7 @@ class Baseline:
     def comparable(self) -> bool:
         """Whether the course that is compared with began in the same way as this passage."""
         reference = self._s.reference
-        return reference is not None and reference.start == self._s.start
+        return reference is not None and self._alike(reference)
 
     @property
     def has_course(self) -> bool:
@@ -92,7 +98,7 @@ class Baseline:
         return len(self._s.recent_ohm) >= _TAIL
 
     def expected_ohm(self, charge_C: float, settled: bool) -> float:
-        """Return R to expect at this charge, in Ω.
+        """Return R to expect at this charge, in Ω; negative while E still has its old sign after a reversal.
 
         The earlier course is scaled by what the last minute says of slow changes (temperature, activation),
         within bounds; upwards only once the minute lies in this passage (``settled``).
@@ -103,12 +109,16 @@ class Baseline:
         reference = self._s.reference
         if reference is None:
             return level
-        course = reference.resistance_ohm[self._bin(charge_C)]
+        course = self._expected_by(reference, charge_C)
         highest = course * self._gain_max if settled else course
         return min(max(level, course * self._gain_min), highest)
 
-    def learn(self, resistance_ohm: float, charge_C: float) -> None:
-        """Take in one healthy value, one a second."""
+    def learn(self, resistance_ohm: float, charge_C: float, *, suspect: bool) -> None:
+        """Take in one value, one a second.
+
+        A suspect value belongs to the course, since most come back and the next passage may show the same; it
+        is kept out of the last minute, so that a short does not become its own baseline.
+        """
         s = self._s
         position = self._bin(charge_C)
         if position != s.bin:
@@ -117,6 +127,8 @@ class Baseline:
         s.tail_ohm.append(resistance_ohm)
         if len(s.tail_ohm) > _TAIL:
             del s.tail_ohm[0]
+        if suspect:
+            return
         s.recent_ohm.append(resistance_ohm)
         insort(self._ordered, resistance_ohm)
         if len(s.recent_ohm) > self._recent_values:
@@ -131,6 +143,19 @@ class Baseline:
         """Take over a state that :meth:`state` returned."""
         self._s = _STATE.validate_python(state)
         self._ordered = sorted(self._s.recent_ohm)
+
+    def _expected_by(self, reference: Course, charge_C: float) -> float:
+        """Return the lowest R of the course between the same phase and the same time since the start.
+
+        What E remembers of the step before fades with time, arcs grow with charge; in a ramp of constant
+        capacity the two differ.
+        """
+        by_phase = self._bin(charge_C)
+        by_time = self._bin(charge_C * self._s.plan_s / reference.plan_s)
+        if by_time == by_phase:
+            return reference.resistance_ohm[by_phase]
+        first, last = sorted((by_phase, by_time))
+        return min(reference.resistance_ohm[first : last + 1])
 
     def _bin(self, charge_C: float) -> int:
         # The third root makes bins of seconds at the start, where R changes fast, and of minutes later.
@@ -147,14 +172,17 @@ class Baseline:
         known = [value for value in s.open_ohm if value is not None]
         if known:
             ceiling = self._course_max * median(known)
-            s.courses[s.sign] = Course(s.start, _lower_envelope(s.open_ohm, known[0], ceiling))
+            s.courses[s.sign] = Course(s.start, s.plan_s, _lower_envelope(s.open_ohm, known[0], ceiling))
 
     def _choose(self) -> Course | None:
         """Return the last course of this direction; one that began alike goes before one that did not."""
         s = self._s
         found = [s.courses[sign] for sign in (s.sign, -s.sign) if sign in s.courses]
-        alike = [course for course in found if course.start == s.start]
+        alike = [course for course in found if self._alike(course)]
         return next(iter(alike + found), None)
+
+    def _alike(self, course: Course) -> bool:
+        return abs(course.start - self._s.start) < _ALIKE
 
 
 def _lower_envelope(values: list[float | None], first: float, ceiling: float) -> list[float]:

@@ -1,7 +1,7 @@
 """Hard short circuit: the resistance collapses and stays low.
 
 Rule FUSED-B of the project's survey of short detection (synthetic corpus of 52 000 healthy hours at 1 Hz: no
-false alarm with five samples; 3948 hard shorts: none missed). R = |E/I| is compared with the same phase of an
+false alarm with five samples; 3948 hard shorts: none missed). R = E/I is compared with the same phase of an
 earlier passage; without one, with the last minute; and always with the cell's own R_HF, below which no
 healthy cell can be (Cerny 2022). It holds for Li|Li cells, whose E is an overpotential.
 """
@@ -95,7 +95,7 @@ class ShortCircuit:
         before, s.set_current_A = s.set_current_A, step.set_current_A
         s.driven = step.kind == "constant_current" and step.set_current_A != 0.0
         if s.driven:
-            self._begin(step, _sign(before) * _sign(step.set_current_A))
+            self._begin(step, before / step.set_current_A)
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample."""
@@ -104,15 +104,16 @@ class ShortCircuit:
             return None
         if abs(current_A) < self._th.current_fraction * abs(s.set_current_A):
             return None
-        resistance = abs(voltage_V / current_A)
+        resistance = voltage_V / current_A
         due = t_s >= s.tick_s
         if due:
             self._look_up(t_s, charge_C)
-        if resistance < s.limit_ohm:
+        suspect = -s.limit_ohm < resistance < s.limit_ohm
+        if due and not (suspect and s.told):
+            self._baseline.learn(resistance, charge_C, suspect=suspect)
+        if suspect:
             return self._suspect(t_s, voltage_V, current_A, resistance)
         s.since_s, s.suspects, s.told = None, 0, False
-        if due:
-            self._baseline.learn(resistance, charge_C)
         return None
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
@@ -138,17 +139,17 @@ class ShortCircuit:
         self._s = _STATE.validate_python(state["own"])
         self._baseline.restore(state["baseline"])
 
-    def _begin(self, step: StepFacts, start: int) -> None:
+    def _begin(self, step: StepFacts, start: float) -> None:
         s = self._s
         resumed = (step.step, step.visit) == (s.step, s.visit)
         s.step, s.visit = step.step, step.visit
         s.judged_from_s = s.tick_s = step.t_s + self._th.blank_s
-        if start != 1:
+        if start <= 0.0:
             s.changed_s = step.t_s
         if not resumed:
-            self._baseline.begin(_sign(step.set_current_A), start, step.set_current_A, step.planned_charge_C)
+            self._baseline.begin(step.set_current_A, start, step.planned_charge_C)
         s.needs_settling = resumed or not self._baseline.comparable
-        s.from_rest = start == 0
+        s.from_rest = start == 0.0
 
     def _look_up(self, t_s: float, charge_C: float) -> None:
         """Bring the limit up to date; once a second."""
@@ -170,7 +171,7 @@ class ShortCircuit:
         lasted = t_s - s.since_s
         dense = lasted >= th.confirm_s and s.suspects >= th.confirm_samples
         sparse = lasted >= th.sparse_s and s.suspects >= th.sparse_samples
-        waits = s.needs_settling and resistance >= s.ohmic_ohm
+        waits = s.needs_settling and abs(resistance) >= s.ohmic_ohm
         if s.told or waits or not (dense or sparse):
             return None
         s.told = True
@@ -207,7 +208,3 @@ class ShortCircuit:
             words = f"{th.baseline_ratio:g} × the earlier passage's R at this phase, scaled,"
             return "R < baseline_ratio × same phase", words, s.expected_ohm
         return "R < local_ratio × last minute", f"{th.local_ratio:g} × the last minute's", s.expected_ohm
-
-
-def _sign(value: float) -> int:
-    return (value > 0.0) - (value < 0.0)

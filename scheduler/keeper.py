@@ -32,7 +32,7 @@ BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 60.0
 COMMIT_AT_ONCE_S = 0.5
 """A poll that brought so much more instrument time than ours has passed is committed before the next."""
 
-RATIO_MAX = 200.0
+RATIO_MAX = 10_000.0
 """Polls at most this much more often than in real time."""
 
 EndedRun = Callable[[ActiveRun], None]

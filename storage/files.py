@@ -42,6 +42,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def make_folder(path: Path, inside: Path) -> None:
+    """Make a folder somewhere inside another, durably."""
+    path.mkdir(parents=True, exist_ok=True)
+    while path != inside:
+        path = path.parent
+        sync_folder(path)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable (Windows needs and knows no such call)."""
     if sys.platform == "win32":

@@ -31,7 +31,7 @@ class FolderLock:
                 "Stop that one first, or choose another data folder."
             ) from error
         file.truncate(0)
-        file.write(b"\n%d" % os.getpid())
+        file.write(b"%d" % os.getpid())
         file.flush()
         self._file = file
 
@@ -44,7 +44,7 @@ class FolderLock:
 
 def _owner(path: Path) -> str:
     try:
-        text = path.read_text().strip()
+        text = path.read_text()
     except OSError:  # Windows refuses to read a locked byte
         return ""
     return f" (process {text})" if text else ""

@@ -51,7 +51,10 @@ class Reader:
 
     def program(self, run: int) -> Program:
         """Return the program of a run."""
-        return Program.model_validate_json(self._run(run).program)
+        text = self._run(run).program
+        if text is None:
+            raise StorageError(f"run {run} in {self._folder} was stored without its program")
+        return Program.model_validate_json(text)
 
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with a run."""

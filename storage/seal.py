@@ -16,7 +16,7 @@ from storage import bdf, parquet
 from storage.bdf import LOSSLESS, StepCounter
 from storage.columns import Columns, regroup
 from storage.describe import describe
-from storage.files import run_folder, sha256, whole_file, write_json
+from storage.files import make_folder, run_folder, sha256, whole_file, write_json
 from storage.reader import Reader
 from storage.tables import SealedFile
 
@@ -51,7 +51,7 @@ def _refuse_damaged(reader: Reader, run: int) -> None:
 
 def _write(folder: Path, reader: Reader, run: int) -> SealedFile:
     path = run_folder(folder, run, reader.run(run).name) / SEALED
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, folder)
     written = Checksum()
     with whole_file(path) as draft:
         columns = parquet.write(draft, _row_groups(written.of(reader.pieces(run)), reader, run))

@@ -25,7 +25,7 @@ class Run(SQLModel, table=True):
     state: str
     info: str
     program: str | None = None
-    extra: str | None = None
+    extra: str = "{}"
 
 
 class Ticket(SQLModel, table=True):

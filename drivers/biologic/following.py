@@ -14,7 +14,7 @@ from drivers.biologic.sweep import Sweep
 from drivers.biologic.techniques import Load, Visit
 from drivers.instrument import ChannelValues, SegmentEnd
 from protocols.errors import InstrumentError
-from protocols.measurements import FLAG_EIS, FLAG_OVERFLOW, Block, Spectrum, empty_block
+from protocols.measurements import FLAG_OVERFLOW, Block, Spectrum, empty_block
 from protocols.position import Position
 from protocols.program import Geis, Program
 
@@ -23,7 +23,10 @@ STOPS_TO_BELIEVE = 2
 
 
 class Follower:
-    """What is known of a segment on a channel. Deliver with :meth:`samples` and :meth:`spectra`."""
+    """What is known of a segment on a channel.
+
+    Rows of a sweep make a spectrum and no samples; a spectrum that was broken off is not delivered.
+    """
 
     def __init__(
         self,
@@ -161,10 +164,11 @@ class Follower:
         rows = decode(header, reply.words, timebase_s, self._singles)
         if self._key != (header.technique, header.loop):
             self._enter((header.technique, header.loop), visit, rows, header.start_s)
-        if isinstance(rows, SweepRows) and self._sweep is not None:
-            self._spectra.extend(self._sweep.add(rows))
         self._account(rows)
-        self._blocks.append(self._block(reply, visit, rows))
+        if self._sweep is None:
+            self._blocks.append(self._block(reply, visit, rows))
+        elif isinstance(rows, SweepRows):
+            self._spectra.extend(self._sweep.add(rows))
 
     def _enter(self, key: tuple[int, int], visit: Visit, rows: Rows, start_s: float) -> None:
         self._key, self._visit = key, visit
@@ -190,8 +194,6 @@ class Follower:
         block["current_A"] = rows.current_A
         block["step"] = visit.step.index
         block["visit"] = visit.number
-        if isinstance(visit.step, Geis):
-            block["flags"] = FLAG_EIS
         # The flags are of now, so they belong to the newest row.
         if reply.values.Eoverflow or reply.values.Ioverflow:
             block["flags"][-1] |= FLAG_OVERFLOW

@@ -7,7 +7,7 @@ CREATE TABLE run (
     state TEXT NOT NULL,
     info TEXT NOT NULL,
     program TEXT,
-    extra TEXT
+    extra TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE ticket (
     run INTEGER NOT NULL,

@@ -1,8 +1,9 @@
-"""The simulated cell: one circuit in time and frequency, lithium, shorts, and no memory of how it was asked."""
+"""The simulated cell: one circuit in time and frequency, lithium, shorts, no trace of how it was asked."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,17 @@ from drivers.simulation.presets import PRESETS, describe
 
 MA = 1e-3
 HOUR = 3600.0
-IDEAL = {"activation": 0.0, "nucleation": 0.0, "contact_loss_cm2_per_mAh": 0.0, "area_cm2": 1.0}
+IDEAL: dict[str, Any] = {
+    "activation": 0.0,
+    "nucleation": 0.0,
+    "contact_loss_cm2_per_mAh": 0.0,
+    "area_cm2": 1.0,
+}
 """Nothing that changes the circuit; 1 cm², so that mA/cm² are mA."""
 
 
 def cell(preset: str = "generic_symmetric", **overrides: object) -> Cell:
-    return describe(preset, {"area_cm2": 1.0, **overrides}).build()
+    return describe(preset, {"area_cm2": 1.0} | overrides).build()
 
 
 def at(*seconds: float) -> FloatArray:
@@ -44,7 +50,7 @@ def measured_impedance(under_test: Cell, frequency_Hz: float) -> complex:
 
 @pytest.mark.parametrize("frequency_Hz", [0.2, 1.0, 20.0, 300.0])
 def test_the_response_in_time_gives_the_spectrum(frequency_Hz: float) -> None:
-    parameters = {**IDEAL, "inductance_H": 0.0}
+    parameters = IDEAL | {"inductance_H": 0.0}
     expected = cell(**parameters).spectrum(at(frequency_Hz))[0]
     assert abs(measured_impedance(cell(**parameters), frequency_Hz) - expected) < 0.01 * abs(expected)
 
@@ -81,10 +87,10 @@ def test_voltages_depend_on_what_has_passed_and_not_on_how_it_was_cut(
         edges = sorted({0.0, *(round(fraction * duration_s, 6) for fraction in cuts), duration_s})
         asked = at(*edges[1:])
         at_once = whole.advance(current_mA * MA, asked)
-        in_pieces = [
-            cut.advance(current_mA * MA, at(end - start))[0] for start, end in pairwise(edges)
-        ]
-        np.testing.assert_allclose(np.clip(in_pieces, -10, 10), np.clip(at_once, -10, 10), rtol=1e-6, atol=1e-9)
+        in_pieces = [cut.advance(current_mA * MA, at(end - start))[0] for start, end in pairwise(edges)]
+        np.testing.assert_allclose(
+            np.clip(in_pieces, -10, 10), np.clip(at_once, -10, 10), rtol=1e-6, atol=1e-9
+        )
     np.testing.assert_allclose(cut.state.accessible_C, whole.state.accessible_C, atol=1e-9)
     np.testing.assert_allclose(cut.spectrum(at(10.0)), whole.spectrum(at(10.0)), rtol=1e-6)
 
@@ -115,7 +121,7 @@ def cycled_until_runaway(preset: str, limit_V: float = 1.5, cycles: int = 20) ->
 
 def test_the_thin_side_runs_out_at_about_30_hours_while_it_strips() -> None:
     hours, sign = cycled_until_runaway("mii2_100_20")
-    # 4.1 mAh/cm² less 0.25 a cycle leave less than the 0.5 to strip in cycle 16: 30 h and 0.35/0.5 of an hour.
+    # 4.1 mAh/cm² less 0.25 a cycle leave 0.35 of the 0.5 to strip in cycle 16, which begins at 30 h.
     assert hours == pytest.approx(30.7, abs=0.1)
     assert sign == 1
 
@@ -136,7 +142,7 @@ def test_the_overpotential_of_mii2_is_at_most_26_mV() -> None:
 
 
 def test_e_runs_away_within_seconds_and_comes_back_on_the_other_sign() -> None:
-    under_test = cell(working_um=1.0, **{key: IDEAL[key] for key in ("activation", "nucleation")})
+    under_test = cell(**IDEAL, working_um=1.0)
     empty_s = 0.205 / 0.5 * HOUR
     volts = under_test.advance(0.5 * MA, at(empty_s - 1, empty_s + 5, empty_s + 60))
     assert volts[0] < 0.06

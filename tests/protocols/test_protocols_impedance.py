@@ -42,4 +42,4 @@ def test_the_chain_of_a_zarc_has_its_resistance(resistance: float, tau: float, a
 @given(alpha=st.floats(0.8, 1.0))
 def test_the_chain_follows_the_arc_of_its_zarc(alpha: float) -> None:
     chain = rc_chain(FREQUENCY_HZ, *zarc_as_rc_chain(100.0, 1e-2, alpha))
-    assert np.abs(chain - zarc(FREQUENCY_HZ, 100.0, 1e-2, alpha)).max() < 3.0
+    assert np.abs(chain - zarc(FREQUENCY_HZ, 100.0, 1e-2, alpha)).max() < 5.0

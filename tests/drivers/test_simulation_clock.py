@@ -1,0 +1,74 @@
+"""The simulated instrument's clock: real time × speed, held for its host."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.simulation.clock import HeldClock
+
+
+class RealTime:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def spend(clock: HeldClock, oldest_s: float | None, *, hosted: bool) -> None:
+    clock.accrue()
+    while clock.step(oldest_s, hosted=hosted):
+        pass
+
+
+@pytest.mark.parametrize("speed", [1.0, 50.0, 10_000.0])
+def test_time_passes_at_its_speed_while_nobody_is_connected(speed: float) -> None:
+    real = RealTime()
+    clock = HeldClock(real, speed)
+    real.now_s += 3.0
+    spend(clock, 0.0, hosted=False)
+    assert clock.now_s == pytest.approx(3.0 * speed)
+
+
+def test_it_waits_for_old_data_to_be_fetched_and_then_goes_on() -> None:
+    real = RealTime()
+    clock = HeldClock(real, speed=1000.0, max_lag_s=10.0)
+    real.now_s += 1.0
+    spend(clock, 4.0, hosted=True)
+    assert clock.now_s == pytest.approx(14.0)
+    real.now_s += 0.005
+    spend(clock, None, hosted=True)
+    # The time for which it was held is not made up for.
+    assert clock.now_s == pytest.approx(19.0)
+
+
+def test_at_real_speed_it_never_waits() -> None:
+    real = RealTime()
+    clock = HeldClock(real, speed=1.0, max_lag_s=10.0)
+    real.now_s += 60.0
+    spend(clock, 0.0, hosted=True)
+    assert clock.now_s == pytest.approx(60.0)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 10.0), st.booleans()), max_size=40), st.floats(1.5, 1e5))
+def test_with_a_host_it_never_passes_the_oldest_sample_by_more_than_the_lag(
+    moves: list[tuple[float, bool]], speed: float
+) -> None:
+    real = RealTime()
+    clock = HeldClock(real, speed, max_lag_s=10.0)
+    waiting: list[float] = []
+    for real_s, fetch in moves:
+        real.now_s += real_s
+        clock.accrue()
+        before_s = clock.now_s
+        # One sample comes just after each stride has begun.
+        while clock.step(min(waiting, default=None), hosted=True):
+            assert clock.now_s <= min(waiting, default=before_s) + 10.0 + 1e-9
+            waiting.append(before_s)
+            before_s = clock.now_s
+        if fetch:
+            waiting.clear()

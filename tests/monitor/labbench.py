@@ -1,0 +1,142 @@
+"""A small lab for tests of the faces: simulated instrument and daemon as real processes in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from monitor import children
+from monitor.client import Client
+from protocols.errors import UnreachableError
+from protocols.records import ENDED, RunInfo
+from scheduler.requests import Submission
+from storage.reader import Reader
+
+TIMEOUT_S = 60.0
+
+CELL = """\
+sandtime: 1
+name: {name}
+geometry: {geometry}
+area: 0.785 cm²
+working: {{lithium: {working}}}
+counter: {{lithium: 100 µm}}
+electrolyte: {{name: LLZTO, class: garnet, thickness: 600 µm}}
+"""
+
+
+def cell(name: str = "test cell", geometry: str = "symmetric", working: str = "100 µm") -> str:
+    """Return the text of a cell file."""
+    return CELL.format(name=name, geometry=geometry, working=working)
+
+
+class Lab:
+    """A folder with a service.toml, and the processes that belong to it."""
+
+    def __init__(self, folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "") -> None:
+        self.folder = folder
+        self.config = folder / "service.toml"
+        self.data = folder / "data"
+        self.config.write_text(_service_toml(channels, mqtt), encoding="utf-8")
+        self._speed = speed
+        self.box: subprocess.Popen[bytes] | None = None
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def start_box(self) -> None:
+        """Start the simulated instrument and wait until it listens."""
+        arguments = ["simulate", "--config", str(self.config), "--speed", f"{self._speed:g}"]
+        self.box = children.start(arguments, self.folder / "box.log")
+        children.wait_for_file(self.data / "simulation.json", self.box, "the simulated instrument")
+
+    def start_daemon(self) -> None:
+        """Start the daemon and wait until it is ready."""
+        self.daemon = children.start(["serve", "--config", str(self.config)], self.folder / "daemon.log")
+        children.wait_until_ready(self.data, self.daemon)
+
+    def kill_daemon(self) -> None:
+        """Kill the daemon with -9."""
+        if self.daemon is not None:
+            os.kill(self.daemon.pid, signal.SIGKILL)
+            self.daemon.wait()
+
+    def end(self) -> None:
+        """End all processes."""
+        for process in (self.daemon, self.box):
+            if process is not None:
+                children.end(process)
+
+    def client(self) -> Client:
+        """Return a client of the daemon."""
+        return Client.of_folder(self.data)
+
+    def reader(self) -> Reader:
+        """Return a reader of the stored data."""
+        return Reader(self.data)
+
+    def submit(self, protocol: str, station: str, cell_text: str, settings: dict[str, str] | None = None) -> int:
+        """Submit a protocol (its text) and return the run's number."""
+        submission = Submission(
+            protocol_text=protocol, cell_text=cell_text, station=station, settings=settings or {}
+        )
+        with self.client() as client:
+            return client.submit(submission).run.run
+
+    def info(self, run: int) -> RunInfo:
+        """Return how a run stands."""
+        with self.client() as client:
+            return client.run(run).run
+
+    def until(self, holds: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until something holds; fail with the daemon's log if it does not."""
+        give_up = time.monotonic() + timeout_s
+        while True:
+            with contextlib.suppress(UnreachableError):
+                if holds():
+                    return
+            if time.monotonic() > give_up:
+                log = (self.folder / "daemon.log").read_text(encoding="utf-8")[-3000:]
+                raise AssertionError(f"not reached: {what}\n{log}")
+            time.sleep(0.02)
+
+    def until_ended(self, run: int) -> RunInfo:
+        """Wait until a run has ended."""
+        self.until(lambda: self.info(run).state in ENDED, f"the end of run {run}")
+        return self.info(run)
+
+
+@contextlib.contextmanager
+def lab(folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "") -> Iterator[Lab]:
+    """Yield a lab whose instrument and daemon run; end them afterwards."""
+    made = Lab(folder, channels, speed, mqtt)
+    try:
+        made.start_box()
+        made.start_daemon()
+        yield made
+    finally:
+        made.end()
+
+
+def _service_toml(channels: list[str], mqtt: str) -> str:
+    stations = "".join(
+        f'[stations.s{number}]\ninstrument = "vsp"\nchannel = {number}\n' for number in range(1, len(channels) + 1)
+    )
+    cells = ", ".join(f"{number} = {{ {text} }}" for number, text in enumerate(channels, 1))
+    return f"""\
+data = "data"
+[instruments.vsp]
+driver = "biologic"
+model = "VSP-300"
+address = "192.168.0.10"
+library = "simulation"
+{stations}
+[mqtt]
+{mqtt or "enabled = false"}
+[simulation.vsp]
+address = "192.168.0.10"
+channels = {{ {cells} }}
+"""
