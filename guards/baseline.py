@@ -97,7 +97,7 @@ class Baseline:
         """Whether enough was seen for the last minute's median to stand single outliers."""
         return len(self._s.recent_ohm) >= _TAIL
 
-    def expected_ohm(self, charge_C: float, settled: bool) -> float:
+    def expected_ohm(self, charge_C: float, *, settled: bool) -> float:
         """Return R to expect at this charge, in Ω; negative while E still has its old sign after a reversal.
 
         The earlier course is scaled by what the last minute says of slow changes (temperature, activation),

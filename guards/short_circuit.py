@@ -39,8 +39,13 @@ class Thresholds:
     sparse_samples: float = 3.0
     blank_s: float = 3.0
     """Not judged after each change of current."""
-    settle_s: float = 60.0
-    """Before this time after a change of current, only passages that began alike are compared."""
+    local_after_s: float = 60.0
+    """The last minute is compared only once it lies in the present current (FUSED-B)."""
+    settle_s: float = 180.0
+    """Before this time after a change of current, only passages that began alike are compared: an interface
+    of τ = 1 min takes two minutes after a reversal to come out of its old sign and up to 0.4 of its R."""
+    drop: float = 2.0
+    """A current this many times smaller than the one before also has to settle, even after a rest."""
     recent_s: float = 60.0
     """Length of the last minute, in seconds under current."""
     gain_min: float = 0.5
@@ -64,12 +69,15 @@ class _State:
     judged_from_s: float = 0.0
     changed_s: float = 0.0
     tick_s: float = 0.0
+    last_driven_A: float = 0.0
     expected_ohm: float = 0.0
     limit_ohm: float = 0.0
     ohmic_ohm: float = 0.0
     r_hf_ohm: float = 0.0
-    needs_settling: bool = True
-    from_rest: bool = True
+    settles_at_s: float = 0.0
+    """Before it, what is under the limit is suspect, but no verdict."""
+    ohmic_from_s: float = 0.0
+    """The same for R_HF alone."""
     since_s: float | None = None
     suspects: int = 0
     told: bool = False
@@ -148,20 +156,26 @@ class ShortCircuit:
             s.changed_s = step.t_s
         if not resumed:
             self._baseline.begin(step.set_current_A, start, step.planned_charge_C)
-        s.needs_settling = resumed or not self._baseline.comparable
-        s.from_rest = start == 0.0
+        self._wait(step, resumed=resumed, from_rest=start == 0.0)
+
+    def _wait(self, step: StepFacts, *, resumed: bool, from_rest: bool) -> None:
+        """Decide from when on this passage can be compared."""
+        s, th = self._s, self._th
+        dropped = abs(s.last_driven_A) > th.drop * abs(step.set_current_A)
+        s.last_driven_A = step.set_current_A
+        alike = self._baseline.comparable and not resumed and not dropped
+        settle_s = th.settle_s if self._baseline.has_course else th.local_after_s
+        s.settles_at_s = step.t_s if alike else s.changed_s + settle_s
+        s.ohmic_from_s = step.t_s if from_rest and not dropped else s.changed_s + th.settle_s
 
     def _look_up(self, t_s: float, charge_C: float) -> None:
         """Bring the limit up to date; once a second."""
         s, th, baseline = self._s, self._th, self._baseline
         s.tick_s = t_s + _TICK_S
-        settled = t_s - s.changed_s >= th.settle_s
-        s.expected_ohm = baseline.expected_ohm(charge_C, settled)
+        s.expected_ohm = baseline.expected_ohm(charge_C, settled=t_s - s.changed_s >= th.recent_s)
         ratio = th.baseline_ratio if baseline.has_course else th.local_ratio
-        s.ohmic_ohm = th.ohmic_ratio * s.r_hf_ohm if settled or s.from_rest else 0.0
+        s.ohmic_ohm = th.ohmic_ratio * s.r_hf_ohm if t_s >= s.ohmic_from_s else 0.0
         s.limit_ohm = max(ratio * s.expected_ohm if baseline.ready else 0.0, s.ohmic_ohm)
-        if settled:
-            s.needs_settling = False
 
     def _suspect(self, t_s: float, voltage_V: float, current_A: float, resistance: float) -> Verdict | None:
         s, th = self._s, self._th
@@ -171,7 +185,7 @@ class ShortCircuit:
         lasted = t_s - s.since_s
         dense = lasted >= th.confirm_s and s.suspects >= th.confirm_samples
         sparse = lasted >= th.sparse_s and s.suspects >= th.sparse_samples
-        waits = s.needs_settling and abs(resistance) >= s.ohmic_ohm
+        waits = t_s < s.settles_at_s and abs(resistance) >= s.ohmic_ohm
         if s.told or waits or not (dense or sparse):
             return None
         s.told = True
@@ -181,7 +195,7 @@ class ShortCircuit:
         self, t_s: float, since_s: float, voltage_V: float, current_A: float, resistance: float
     ) -> Verdict:
         s = self._s
-        criterion, words, baseline = self._criterion(resistance)
+        criterion, words, baseline = self._criterion(t_s)
         message = (
             f"Short circuit: R fell to {resistance:.4g} Ω, under {s.limit_ohm:.4g} Ω "
             f"({words} {baseline:.4g} Ω), and stayed there for {t_s - since_s:.1f} s; "
@@ -199,10 +213,10 @@ class ShortCircuit:
             kind="short_circuit", tier=1, time_s=t_s, event_s=since_s, message=message, evidence=evidence
         )
 
-    def _criterion(self, resistance: float) -> tuple[str, str, float]:
+    def _criterion(self, t_s: float) -> tuple[str, str, float]:
         """Return the name of the rule that decided, words for it, and what it compared with in Ω."""
         s, th = self._s, self._th
-        if s.needs_settling or s.ohmic_ohm == s.limit_ohm:
+        if t_s < s.settles_at_s or s.ohmic_ohm == s.limit_ohm:
             return "R < ohmic_ratio × R_HF", f"{th.ohmic_ratio:g} × the spectrum's R_HF of", s.r_hf_ohm
         if self._baseline.has_course:
             words = f"{th.baseline_ratio:g} × the earlier passage's R at this phase, scaled,"

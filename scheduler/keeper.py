@@ -178,8 +178,10 @@ class Keeper:
         if busy:
             await asyncio.sleep(0)
             return
+        # Not wait_for: before Python 3.12 it may swallow a cancellation that meets its time-out.
         try:
-            await asyncio.wait_for(self._wake.wait(), self._interval_s())
+            async with asyncio.timeout(self._interval_s()):
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()

@@ -152,12 +152,13 @@ class Progress:
 
     def _enter(self, step: int, visit: int, t_first_s: float) -> None:
         leaf = self._steps[step]
-        started = t_first_s if self._fresh else self.t_s
+        # After a gap nobody knows how long this step has gone on: at most one interval is taken for granted.
+        started = t_first_s if self._fresh else max(self.t_s, t_first_s - self.program.watch_s)
         same_visit_goes_on = step == self.step and visit == self.visit
         self.step, self.visit = step, visit
         if not same_visit_goes_on:
             self._charge_C = 0.0
-            self._step_start_s = started
+            self._step_start_s = self.t_s = started
         facts = step_facts(leaf, visit, started)
         closed = self.meter.begin(
             step=step,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,12 +55,13 @@ def simulate(
     """Serve the simulated instruments of service.toml, until told to end."""
     from drivers.simulation.config import SimulationConfig
     from drivers.simulation.server import serve as serve_boxes
+    from monitor.daemon import run_loop
 
     service = configuration(config)
     boxes = SimulationConfig.from_table(service.simulation, str(config_path(config)))
     service.simulation_state.parent.mkdir(parents=True, exist_ok=True)
-    asyncio.run(
-        serve_boxes(
+    run_loop(
+        lambda: serve_boxes(
             boxes,
             service.simulation_state,
             speed=speed,

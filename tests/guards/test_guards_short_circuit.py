@@ -240,8 +240,10 @@ def draw_short(seed: int, first_s: float, last_s: float) -> Short:
 # Goals of the survey of short detection, section 7 (G3), in samples at 1 Hz, and its blank of 3 s.
 GOAL_MEDIAN = 5
 GOAL_WORST = 8 + 3
-SETTLING = 60
-"""FUSED-B's wait where a cell has no passage of current that could be compared."""
+FIRST_MINUTE = 60
+"""FUSED-B's wait in the first passage of current."""
+SETTLING = 180
+"""The guard's stated wait where no earlier passage began alike."""
 
 
 @pytest.mark.parametrize("seed", range(14))
@@ -263,6 +265,7 @@ def test_shorts_at_random_moments_are_all_found_in_time() -> None:
     assert np.median(found) <= GOAL_MEDIAN
     assert np.quantile(found, 0.95) <= GOAL_WORST
     assert max(found) <= GOAL_WORST + SETTLING
+    assert np.mean(np.array(found) > GOAL_WORST) <= 0.03
 
 
 @pytest.mark.parametrize("rest_s", [0.0, 600.0])
@@ -282,7 +285,7 @@ def test_a_short_in_the_first_minute_is_found_when_the_minute_is_over() -> None:
             draw_cell(seed), cycling(2.0, 5e-4, HOUR, 0.0), Short(short.t_s, short.ratio, 0.5)
         )
         assert delay is not None
-        assert delay <= SETTLING
+        assert delay <= FIRST_MINUTE
 
 
 def test_a_short_that_forms_at_rest_is_found_at_once_when_current_flows_again() -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
 from labbench import Lab, cell, lab
 
 from protocols.protocol import find_protocol
 from protocols.records import ENDED
 
 KILLS = 20
-SPEED = 600.0
+SPEED = 800.0
 
 RAMP = find_protocol("ccd_constant_capacity").read_text(encoding="utf-8")
 CYCLING = find_protocol("symmetric_cycling").read_text(encoding="utf-8")
@@ -25,17 +23,18 @@ DEPLETION = find_protocol("asymmetric_depletion").read_text(encoding="utf-8")
 
 CHANNELS = [
     'preset = "tfoh_llzto", seed = 1, short_at_mA_per_cm2 = 1.7',
-    'preset = "mii2_100_20", seed = 2',
+    'preset = "mii2_100_20", seed = 2, working_um = 5',
     'preset = "mii2_100_100", seed = 3',
 ]
 
 
 def _submit_all(bench: Lab) -> list[int]:
-    asymmetric = cell("MII-2 20|100", "asymmetric", "20 µm")
+    asymmetric = cell("MII-2 5|100", "asymmetric", "5 µm")
+    levels = {"start": "0.5 mA/cm²", "step": "0.4 mA/cm²"}
     return [
-        bench.submit(RAMP, "s1", cell("TfOH")),
+        bench.submit(RAMP, "s1", cell("TfOH"), levels),
         bench.submit(DEPLETION, "s2", asymmetric),
-        bench.submit(CYCLING, "s3", cell("twin"), {"cycles": "15"}),
+        bench.submit(CYCLING, "s3", cell("twin"), {"cycles": "4"}),
     ]
 
 
@@ -52,7 +51,7 @@ def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
         acknowledged = dict.fromkeys(runs, 0)
         for _ in range(KILLS):
             before = {run: bench.reader().count(run) for run in runs}
-            wanted = chance.randrange(50, 800)
+            wanted = chance.randrange(100, 1200)
             bench.until(
                 lambda: any(  # noqa: B023 - called within this pass
                     bench.reader().count(run) > before[run] + wanted for run in runs  # noqa: B023
