@@ -1,11 +1,11 @@
 """Linear Kramers–Kronig test of a spectrum, and the summary of it that guards and plots use.
 
 A causal, linear, stable cell obeys the Kramers–Kronig relations, and so does any sum of RC elements; a
-spectrum that such a sum cannot describe was disturbed (Boukamp, J. Electrochem. Soc. 142 (1995) 1885). Here the
-sum has four RC elements a decade, an ohmic part, an inductance and a capacitance, fitted to Z weighted by 1/|Z|.
-The size of what remains cannot tell noise from drift (1 % noise leaves 0.85 %, a drift of 20 % 0.33 %); its
-correlation from one frequency to the next does (noise −0.2, drift or a step above +0.5). Figures: the project's
-survey of impedance libraries.
+spectrum that such a sum cannot describe was disturbed (Boukamp, J. Electrochem. Soc. 142 (1995) 1885). Here
+the sum has four RC elements a decade, an ohmic part, an inductance and a capacitance, fitted to Z weighted by
+1/|Z|. The size of what remains cannot tell noise from drift (1 % noise leaves 0.85 %, 20 % drift 0.33 %);
+its correlation from one frequency to the next does (noise −0.2, drift or a step above +0.5). Figures: the
+project's survey of impedance libraries.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _BINS_TO_PLAN = 48
 """Bins up to the planned charge; those beyond serve passages that run longer."""
 _TAIL = 5
 _ALIKE = 0.2
-"""Passages whose starts differ by less began alike: the steps of a ramp do, after its first few."""
+"""Starts that differ by less count as the same: those of a ramp do, step by step."""
 _UNKNOWN_PLAN_S = 3600.0
 """A passage without a planned charge is divided as if it were to last an hour."""
 
@@ -69,8 +69,8 @@ class Baseline:
     def begin(self, current_A: float, start: float, planned_charge_C: float | None) -> None:
         """Begin a passage.
 
-        ``start`` is the current before as a multiple of this one: 0 after a rest, −1 after a reversal. Slow
-        polarisation remembers it: after a reversal E may keep its old sign for seconds to minutes.
+        ``start`` is what the cell remembers of the current before, as a multiple of this one: 0 after a long
+        rest, −1 after a reversal. With slow polarisation E may keep its old sign for seconds to minutes.
         """
         self._close()
         s = self._s
@@ -83,9 +83,9 @@ class Baseline:
 
     @property
     def comparable(self) -> bool:
-        """Whether the course that is compared with began in the same way as this passage."""
+        """Whether the course that is compared with holds from the start of this passage."""
         reference = self._s.reference
-        return reference is not None and self._alike(reference)
+        return reference is not None and self._holds(reference)
 
     @property
     def has_course(self) -> bool:
@@ -175,14 +175,15 @@ class Baseline:
             s.courses[s.sign] = Course(s.start, s.plan_s, _lower_envelope(s.open_ohm, known[0], ceiling))
 
     def _choose(self) -> Course | None:
-        """Return the last course of this direction; one that began alike goes before one that did not."""
+        """Return the last course, of this direction first; one that holds from the start goes before."""
         s = self._s
         found = [s.courses[sign] for sign in (s.sign, -s.sign) if sign in s.courses]
-        alike = [course for course in found if self._alike(course)]
-        return next(iter(alike + found), None)
+        holding = [course for course in found if self._holds(course)]
+        return next(iter(holding + found), None)
 
-    def _alike(self, course: Course) -> bool:
-        return abs(course.start - self._s.start) < _ALIKE
+    def _holds(self, course: Course) -> bool:
+        """Whether what went before held that passage down at its start at least as much as this one."""
+        return course.start < self._s.start + _ALIKE
 
 
 def _lower_envelope(values: list[float | None], first: float, ceiling: float) -> list[float]:

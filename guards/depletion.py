@@ -67,9 +67,11 @@ class _State:
     ends_by_voltage: bool = False
     judged_from_s: float = 0.0
     tick_s: float = 0.0
+    last_A: float = 0.0
     first_ohm: list[float] = field(default_factory=list)
     level_ohm: float = 0.0
     since_s: float | None = None
+    since_ohm: float = 0.0
     samples: int = 0
     open_since_s: float | None = None
     open_samples: int = 0
@@ -103,6 +105,10 @@ class Depletion:
         s.early_V = min(th.voltage_V, th.voltage_fraction * s.limit_V)
         s.ends_by_voltage = step.until_voltage_V is not None
         s.judged_from_s = s.tick_s = step.t_s + th.blank_s
+        if s.books.driven:
+            # At a smaller current R may be larger (Butler-Volmer), but E hardly is.
+            s.level_ohm *= max(1.0, abs(s.last_A / step.set_current_A))
+            s.last_A = step.set_current_A
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample and keep the charge."""
@@ -193,8 +199,9 @@ class Depletion:
             if t_s >= s.tick_s:
                 self._learn(t_s, resistance)
             return None
-        if s.since_s is None:
-            s.since_s = t_s
+        # A nucleation spike is as high, but falls.
+        if s.since_s is None or resistance < s.since_ohm:
+            s.since_s, s.since_ohm, s.samples = t_s, resistance, 0
         s.samples += 1
         too_early = s.samples < th.confirm_samples or t_s - s.since_s < th.confirm_s
         if s.told or s.ends_by_voltage or too_early:

@@ -8,6 +8,7 @@ healthy cell can be (Cerny 2022). It holds for Li|Li cells, whose E is an overpo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
@@ -16,6 +17,8 @@ from guards.baseline import Baseline
 from guards.guard import State, StepFacts
 from protocols.measurements import SpectrumSummary, Verdict
 
+_FORGOTTEN = 0.05
+"""A current before that counts for less leaves E above I × R_HF from the start."""
 _TICK_S = 0.9
 """Values are learnt once a second; the tenth less keeps a 1 Hz stream with jitter whole."""
 
@@ -42,10 +45,11 @@ class Thresholds:
     local_after_s: float = 60.0
     """The last minute is compared only once it lies in the present current (FUSED-B)."""
     settle_s: float = 180.0
-    """Before this time after a change of current, only passages that began alike are compared: an interface
-    of τ = 1 min takes two minutes after a reversal to come out of its old sign and up to 0.4 of its R."""
-    drop: float = 2.0
-    """A current this many times smaller than the one before also has to settle, even after a rest."""
+    """From this time after a reversal on, it is compared also with passages that began at rest: an interface
+    of τ = 1 min takes two minutes to come out of its old sign and up to 0.4 of its R."""
+    memory_s: float = 60.0
+    """Time constant with which a cell forgets the current before during a rest. Not from the survey: as long
+    as that of the slowest interface that ``settle_s`` allows for."""
     recent_s: float = 60.0
     """Length of the last minute, in seconds under current."""
     gain_min: float = 0.5
@@ -69,7 +73,8 @@ class _State:
     judged_from_s: float = 0.0
     changed_s: float = 0.0
     tick_s: float = 0.0
-    last_driven_A: float = 0.0
+    last_A: float = 0.0
+    stopped_s: float = 0.0
     expected_ohm: float = 0.0
     limit_ohm: float = 0.0
     ohmic_ohm: float = 0.0
@@ -80,6 +85,7 @@ class _State:
     """The same for R_HF alone."""
     since_s: float | None = None
     suspects: int = 0
+    low_s: float = 0.0
     told: bool = False
 
 
@@ -101,9 +107,11 @@ class ShortCircuit:
         s = self._s
         s.since_s, s.suspects = None, 0
         before, s.set_current_A = s.set_current_A, step.set_current_A
+        if before != 0.0:
+            s.last_A, s.stopped_s = before, step.t_s
         s.driven = step.kind == "constant_current" and step.set_current_A != 0.0
         if s.driven:
-            self._begin(step, before / step.set_current_A)
+            self._begin(step, going_on=before * step.set_current_A > 0.0)
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample."""
@@ -121,7 +129,9 @@ class ShortCircuit:
             self._baseline.learn(resistance, charge_C, suspect=suspect)
         if suspect:
             return self._suspect(t_s, voltage_V, current_A, resistance)
-        s.since_s, s.suspects, s.told = None, 0, False
+        s.since_s, s.suspects = None, 0
+        if s.told and t_s - s.low_s > self._th.confirm_s:
+            s.told = False
         return None
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
@@ -147,26 +157,22 @@ class ShortCircuit:
         self._s = _STATE.validate_python(state["own"])
         self._baseline.restore(state["baseline"])
 
-    def _begin(self, step: StepFacts, start: float) -> None:
-        s = self._s
+    def _begin(self, step: StepFacts, *, going_on: bool) -> None:
+        """Begin a passage and decide from when on it can be compared."""
+        s, th = self._s, self._th
+        remembered = math.exp((s.stopped_s - step.t_s) / th.memory_s)
+        start = s.last_A / step.set_current_A * remembered
         resumed = (step.step, step.visit) == (s.step, s.visit)
         s.step, s.visit = step.step, step.visit
-        s.judged_from_s = s.tick_s = step.t_s + self._th.blank_s
-        if start <= 0.0:
+        s.judged_from_s = s.tick_s = step.t_s + th.blank_s
+        if not going_on:
             s.changed_s = step.t_s
         if not resumed:
             self._baseline.begin(step.set_current_A, start, step.planned_charge_C)
-        self._wait(step, resumed=resumed, from_rest=start == 0.0)
-
-    def _wait(self, step: StepFacts, *, resumed: bool, from_rest: bool) -> None:
-        """Decide from when on this passage can be compared."""
-        s, th = self._s, self._th
-        dropped = abs(s.last_driven_A) > th.drop * abs(step.set_current_A)
-        s.last_driven_A = step.set_current_A
-        alike = self._baseline.comparable and not resumed and not dropped
+        comparable = self._baseline.comparable and not resumed
         settle_s = th.settle_s if self._baseline.has_course else th.local_after_s
-        s.settles_at_s = step.t_s if alike else s.changed_s + settle_s
-        s.ohmic_from_s = step.t_s if from_rest and not dropped else s.changed_s + th.settle_s
+        s.settles_at_s = step.t_s if comparable else s.changed_s + settle_s
+        s.ohmic_from_s = step.t_s if start > -_FORGOTTEN else s.changed_s + th.settle_s
 
     def _look_up(self, t_s: float, charge_C: float) -> None:
         """Bring the limit up to date; once a second."""
@@ -181,6 +187,7 @@ class ShortCircuit:
         s, th = self._s, self._th
         if s.since_s is None:
             s.since_s = t_s
+        s.low_s = t_s
         s.suspects += 1
         lasted = t_s - s.since_s
         dense = lasted >= th.confirm_s and s.suspects >= th.confirm_samples

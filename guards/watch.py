@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
+from math import isfinite
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from guards import depletion, limits, short_circuit
@@ -73,6 +74,9 @@ class Watch:
         found: list[Verdict] = []
         judges = self._judges
         for t, voltage, current, charge in zip(t_s, voltage_V, current_A, charge_C, strict=True):
+            # What was not measured (NaN, or infinite beyond a range) tells nothing.
+            if not isfinite(voltage + current):
+                continue
             for judge in judges:
                 verdict = judge(t, voltage, current, charge)
                 if verdict is not None:
@@ -81,6 +85,8 @@ class Watch:
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         """Judge what the channel shows right now, during a sweep."""
+        if not isfinite(voltage_V + current_A):
+            return None
         return self._ask(lambda guard: guard.live(t_s, voltage_V, current_A))
 
     def spectrum(self, summary: SpectrumSummary) -> Verdict | None:

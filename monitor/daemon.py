@@ -15,13 +15,16 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from drivers.biologic import capabilities
 from drivers.biologic import create as create_biologic
 from drivers.biologic.library import Library, load_library
+from drivers.biologic.settings import read_settings
 from drivers.instrument import Instrument
 from drivers.simulation.eclib import simulated_library
 from monitor.broker import embedded_broker
 from monitor.client import STATE_FILE
-from protocols.errors import InvalidFileError, Problem, UnreachableError
+from protocols.capabilities import Capabilities
+from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
@@ -32,6 +35,9 @@ from storage.store import Store
 
 log = logging.getLogger(__name__)
 
+LOCAL = "127.0.0.1"
+BROKER_FILE = "mqtt.json"
+"""In the data folder: host and port of the embedded broker while it runs."""
 BROKER_RESTART_S = 2.0
 GC_THRESHOLDS = (50_000, 20, 100)
 """Fewer collections of what never dies (facts/storage.md §6)."""
@@ -39,16 +45,31 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 def build_instruments(config: ServiceConfig) -> dict[str, Instrument]:
     """Return the instruments of service.toml, not yet connected. Raises InvalidFileError."""
-    return {name: _instrument(name, dict(table), config) for name, table in config.instruments.items()}
+    return {name: _instrument(name, table, config) for name, table in config.instruments.items()}
 
 
-def _instrument(name: str, table: dict[str, Any], config: ServiceConfig) -> Instrument:
-    driver = table.pop("driver")
-    if driver == "biologic":
-        library = _library(str(table.pop("library", "simulation")), config)
-        return create_biologic(name, table, library)
-    hint = "drivers of this version: biologic"
-    raise InvalidFileError([Problem("service.toml", 0, 0, f"instrument {name}: no driver {driver!r}", hint)])
+def capabilities_of(config: ServiceConfig, station: str) -> Capabilities:
+    """Return what a station's channel can do, without touching it. Raises InvalidFileError."""
+    name = config.station(station).instrument
+    table, _ = _biologic_table(name, config.instruments[name])
+    return capabilities(read_settings(name, table).model)
+
+
+def _instrument(name: str, given: Mapping[str, Any], config: ServiceConfig) -> Instrument:
+    table, library = _biologic_table(name, given)
+    return create_biologic(name, table, _library(library, config))
+
+
+def _biologic_table(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return an instrument's table without what is not the driver's, and where its library is."""
+    table = dict(given)
+    driver, library = table.pop("driver"), str(table.pop("library", "simulation"))
+    if driver != "biologic":
+        hint = "drivers of this version: biologic"
+        raise InvalidFileError(
+            [Problem("service.toml", 0, 0, f"instrument {name}: no driver {driver!r}", hint)]
+        )
+    return table, library
 
 
 def _library(where: str, config: ServiceConfig) -> Library:
@@ -99,6 +120,7 @@ async def serve_until(
 ) -> None:
     """Run the daemon until ``stop`` is set."""
     daemon = Daemon(config, build_instruments(config))
+    link = _listen(config.http.port)
     async with daemon.opened(), asyncio.TaskGroup() as group:
         tasks = [group.create_task(daemon.engine.run(), name="engine")]
         if config.mqtt.enabled:
@@ -107,7 +129,7 @@ async def serve_until(
             tasks.append(
                 group.create_task(_without_client(daemon, exit_without_client_s, stop), name="clients")
             )
-        async with serving_http(daemon):
+        async with serving_http(daemon, link):
             await daemon.engine.looked()
             daemon.service.begin()
             _settle(daemon)
@@ -148,19 +170,22 @@ async def _publish(daemon: Daemon) -> None:
     """Publish over MQTT, through the lab's broker or our own child, which is started again if it ends."""
     from monitor.mqtt import Publisher
 
-    publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.clock)
+    publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
     daemon.recorder.on_samples(publisher.samples)
     daemon.recorder.on_event(publisher.event)
     host, port = daemon.config.mqtt.address()
     if host:
         await publisher.run(host, port)
+    state_file = daemon.config.data / BROKER_FILE
     while True:
         try:
             async with embedded_broker() as (port, process):
-                log.info("embedded MQTT broker on port %d", port)
-                await _until_ended(publisher.run("127.0.0.1", port), process)
+                _write_private(state_file, {"host": LOCAL, "port": port})
+                await _until_ended(publisher.run(LOCAL, port), process)
         except (UnreachableError, TimeoutError) as error:
             log.error("no embedded MQTT broker: %s", error)
+        finally:
+            state_file.unlink(missing_ok=True)
         await asyncio.sleep(BROKER_RESTART_S)
 
 
@@ -174,8 +199,15 @@ async def _until_ended(work: Coroutine[Any, Any, None], process: asyncio.subproc
         await asyncio.wait([task])
 
 
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOCAL, port))
+    except OSError as error:
+        raise BusyError(f"port {port} of this computer can't be used: {error.strerror}") from error
+
+
 @contextlib.asynccontextmanager
-async def serving_http(daemon: Daemon) -> AsyncIterator[None]:
+async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[None]:
     """Serve the HTTP API on this computer; its address and token are in ``daemon.json`` meanwhile."""
     import uvicorn
 
@@ -183,14 +215,13 @@ async def serving_http(daemon: Daemon) -> AsyncIterator[None]:
 
     token = secrets.token_urlsafe(32)
     app = create_app(daemon.service, token, daemon.request_seen)
-    link = socket.create_server(("127.0.0.1", daemon.config.http.port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     # uvicorn would take over the signals; they are ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # a documented seam
     task = asyncio.create_task(server.serve(sockets=[link]), name="http")
     state_file = daemon.config.data / STATE_FILE
     _write_private(
-        state_file, {"url": f"http://127.0.0.1:{link.getsockname()[1]}", "token": token, "pid": os.getpid()}
+        state_file, {"url": f"http://{LOCAL}:{link.getsockname()[1]}", "token": token, "pid": os.getpid()}
     )
     try:
         yield

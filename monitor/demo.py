@@ -233,7 +233,7 @@ class Demo:
     def _wait_for_results(self, numbers: list[int]) -> None:
         give_up = time.monotonic() + SEALED_TIMEOUT_S
         reader = Reader(self.data)
-        while not all(reader.results(number) for number in numbers):
+        while not all(reader.results(number) and reader.sealed(number) for number in numbers):
             if time.monotonic() > give_up:
                 raise SandtimeError(
                     f"no results after {SEALED_TIMEOUT_S:g} s; see {self.folder / 'daemon.log'}"

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import aiomqtt
 import numpy as np
@@ -37,12 +38,16 @@ BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 30.0
 class Publisher:
     """One connection to one broker, made again for ever."""
 
-    def __init__(self, site: str, info: Callable[[int], RunInfo], clock: Clock) -> None:
+    def __init__(
+        self, site: str, info: Callable[[int], RunInfo], known: Iterable[RunInfo], clock: Clock
+    ) -> None:
+        """``known`` are the runs so far, the oldest first: the last one of a station gives its state."""
         self._base = f"sandtime/v1/{site}"
         self._info = info
         self._clock = clock
         self._blocks: dict[str, deque[Block]] = {}
         self._events: deque[StoredEvent] = deque(maxlen=MAX_EVENTS)
+        self._states: dict[str, dict[str, object]] = {run.station: _state_message(run) for run in known}
 
     def samples(self, live: LiveBlock) -> None:
         """Take one poll's samples; returns at once."""
@@ -65,9 +70,12 @@ class Publisher:
             try:
                 async with self._client(host, port) as client:
                     lost, wait_s = False, BACKOFF_FIRST_S
-                    await self._publish(client, "status", self._status("online"), qos=1, retain=True)
+                    await self._publish_retained(client)
                     await self._keep_publishing(client)
             except (aiomqtt.MqttError, OSError) as error:
+                if _is_cancelled():
+                    # The broker went away while we said goodbye: that must not undo the cancellation.
+                    raise asyncio.CancelledError from error
                 if not lost:
                     log.warning("MQTT broker %s:%d: %s; trying again", host, port, error)
                 lost = True
@@ -75,7 +83,8 @@ class Publisher:
             wait_s = min(wait_s * BACKOFF_FACTOR, BACKOFF_MAX_S)
 
     def _client(self, host: str, port: int) -> aiomqtt.Client:
-        will = aiomqtt.Will(f"{self._base}/status", json.dumps(self._status("offline")), qos=1, retain=True)
+        # Without a time: the broker sends it when we are lost, which nobody knows beforehand.
+        will = aiomqtt.Will(f"{self._base}/status", json.dumps({"state": "offline"}), qos=1, retain=True)
         return aiomqtt.Client(
             host,
             port,
@@ -83,6 +92,12 @@ class Publisher:
             will=will,
             timeout=TIMEOUT_S,
         )
+
+    async def _publish_retained(self, client: aiomqtt.Client) -> None:
+        """A broker that was started again may have kept nothing."""
+        await self._publish(client, "status", self._status("online"), qos=1, retain=True)
+        for station, message in self._states.items():
+            await self._publish(client, f"{station}/state", message, qos=1, retain=True)
 
     async def _keep_publishing(self, client: aiomqtt.Client) -> None:
         try:
@@ -114,6 +129,7 @@ class Publisher:
         }
         await self._publish(client, f"{station}/event", message, qos=1)
         if event.kind == "state":
+            self._states[station] = message
             await self._publish(client, f"{station}/state", message, qos=1, retain=True)
 
     async def _publish_samples(self, client: aiomqtt.Client) -> None:
@@ -138,5 +154,39 @@ class Publisher:
         qos: int = 0,
         retain: bool = False,
     ) -> None:
-        payload = json.dumps({key: value for key, value in message.items() if value is not None})
+        payload = _as_json({key: value for key, value in message.items() if value is not None})
         await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=TIMEOUT_S)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _state_message(info: RunInfo) -> dict[str, object]:
+    """Return the state of a run as its last event of kind ``state`` said it."""
+    changed = info.ended_unix_s or info.started_unix_s or info.submitted_unix_s
+    return {
+        "ts": changed,
+        "run": info.run,
+        "t_s": info.t_s,
+        "kind": "state",
+        "state": info.state,
+        "reason": info.reason,
+    }
+
+
+def _as_json(message: dict[str, object]) -> str:
+    """Return JSON, which has no word for a value that is not a number: it becomes null."""
+    try:
+        return json.dumps(message, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(message), allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from protocols.measurements import Verdict
-from protocols.plan import Plan
+from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.plan import Plan, PlannedStep
 from protocols.program import Node, Program, Repeat, Rest
 from protocols.records import HalfCycle
 from storage.reader import Reader
@@ -23,8 +23,23 @@ MAX_EVENTS = 100_000
 MAX_POINTS = 4000
 """Points of a curve: pairs of the lowest and highest value of each stretch."""
 ZOOM_BEFORE_S, ZOOM_AFTER_S = 120.0, 30.0
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 """Distinguishable by people who are colour-blind (Okabe and Ito)."""
+
+
+Spectra = list[tuple[Spectrum, SpectrumSummary]]
+
+RESULT_WORDS = {
+    "ccd_mA_per_cm2": "highest current density passed (CCD): {:g} mA/cm²",
+    "failed_at_mA_per_cm2": "failed at: {:g} mA/cm²",
+    "ccd_end": "the ramp ended by: {}",
+    "ccd_cumulative_capacity_mAh_per_cm2": "charge passed until then: {:.3g} mAh/cm²",
+    "li_depletion_side": "lithium used up on the side: {}",
+    "li_lost_mAh_per_cm2_per_cycle": "lithium lost: {:.3g} mAh/cm² per cycle",
+    "half_cycles": "half-cycles: {}",
+    "spectra": "spectra: {}",
+}
+"""Results in a lab's words; ``hours`` stands in the headline."""
 
 
 def envelope(t: np.ndarray, y: np.ndarray, points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
@@ -57,10 +72,15 @@ def run_figure(reader: Reader, run: int, path: Path) -> Path:
     axes = figure.subplots(2, 2)
     columns = reader.samples(run, columns=("t_s", "voltage_V"))
     _draw_voltage(axes[0, 0], columns["t_s"], columns["voltage_V"])
+    spectra = reader.spectra(run)
     _draw_event(axes[0, 1], reader, run, info.verdict)
-    _draw_overpotential(axes[1, 0], reader.half_cycles(run))
-    _draw_spectra(axes[1, 1], reader, run)
-    ending = f"{info.state}: {info.verdict.kind}" if info.verdict else info.state
+    half_cycles = reader.half_cycles(run)
+    if len(half_cycles) > 1 or not spectra:
+        _draw_overpotential(axes[1, 0], half_cycles)
+    else:
+        _draw_resistance(axes[1, 0], spectra)
+    _draw_spectra(axes[1, 1], spectra)
+    ending = f"{info.state}, {_kind(info.verdict)}" if info.verdict else info.state
     figure.suptitle(f"{info.name} ({info.protocol}): {ending}" + (" [simulated]" if info.simulated else ""))
     return _save(figure, path)
 
@@ -70,12 +90,15 @@ def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) ->
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True)
-    for axes, run, colour in ((left, asymmetric, ORANGE), (right, symmetric, BLUE)):
+    axes_of_both = figure.subplots(1, 2, sharex=True, sharey=True)
+    runs = ((symmetric, BLUE), (asymmetric, ORANGE))
+    for axes, (run, colour) in zip(axes_of_both[::-1], runs, strict=True):
         info = reader.run(run)
         columns = reader.samples(run, columns=("t_s", "voltage_V"))
         _draw_voltage(axes, columns["t_s"], columns["voltage_V"], colour)
-        axes.set_title(f"{info.cell}: {info.verdict.kind if info.verdict else 'nothing to see'}")
+        axes.set_title(
+            f"{info.cell}: {_kind(info.verdict) if info.verdict else 'no verdict, no sign of the loss'}"
+        )
     figure.suptitle("The same loss of lithium per cycle: 20 µm run out, 100 µm hide it [simulated]")
     return _save(figure, path)
 
@@ -83,8 +106,9 @@ def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) ->
 def describe_run(reader: Reader, run: int, row: dict[str, Any]) -> str:
     """Say in a few lines what a lab asks of a run: how it ended, why, and how fast the circuit was open."""
     info = reader.run(run)
-    results = ", ".join(f"{key} {_short(value)}" for key, value in row["results"].items())
-    lines = [f"\nrun {run}  {info.name}: {info.state.upper()} after {info.t_s / 3600:.2f} h", f"  {results}"]
+    lines = [f"\nrun {run}  {info.name}: {info.state.upper()} after {info.t_s / 3600:.2f} h"]
+    results = row["results"]
+    lines += [f"  {words.format(results[key])}" for key, words in RESULT_WORDS.items() if key in results]
     if info.verdict is None:
         return "\n".join(lines)
     lines.append(f"  {info.verdict.kind} (tier {info.verdict.tier}): {info.verdict.message}")
@@ -94,18 +118,32 @@ def describe_run(reader: Reader, run: int, row: dict[str, Any]) -> str:
 
 
 def _threshold(verdict: Verdict) -> str:
-    wanted = ("criterion", "threshold", "value", "baseline_ohm")
-    return ", ".join(f"{key} {_short(verdict.evidence[key])}" for key in wanted if key in verdict.evidence)
+    evidence = verdict.evidence
+    criterion = str(evidence.get("criterion", "none"))
+    if "threshold" not in evidence or "value" not in evidence:
+        return criterion
+    unit = " Ω" if criterion.startswith("R ") else " V" if "of E" in criterion else ""
+    value, threshold = (_short(evidence[key]) for key in ("value", "threshold"))
+    return f"{criterion}; it was {value}{unit}, the threshold {threshold}{unit}"
 
 
 def _openings(reader: Reader, run: int) -> list[str]:
     """Say how long it took from the event to the confirmed open circuit."""
-    stored = reader.events(run, limit=MAX_EVENTS)
-    opened = next((item.event.data for item in stored if item.event.kind == "open_circuit"), {})
+    opened = _first_opening(reader, run)
     if "seconds_from_event" not in opened:
         return []
     seconds, voltage = float(str(opened["seconds_from_event"])), float(str(opened["voltage_V"]))
-    return [f"circuit open, read back, {seconds:.1f} s after the event; E then {voltage * 1e3:.2f} mV"]
+    clock = " by the simulated instrument's clock" if reader.run(run).simulated else ""
+    return [f"circuit open, read back, {seconds:.1f} s after the event{clock}; E then {voltage * 1e3:.2f} mV"]
+
+
+def _first_opening(reader: Reader, run: int) -> dict[str, object]:
+    stored = reader.events(run, limit=MAX_EVENTS)
+    return next((item.event.data for item in stored if item.event.kind == "open_circuit"), {})
+
+
+def _kind(verdict: Verdict) -> str:
+    return verdict.kind.replace("_", " ")
 
 
 def plan_figure(program: Program, path: Path) -> Path:
@@ -143,7 +181,7 @@ def describe_plan(plan: Plan) -> str:
         f"circuit opens below {plan.voltage_min_V:g} V and above {plan.voltage_max_V:g} V",
         "",
         "steps:",
-        *(f"  {step.passes:>4} × {step.label}" for step in plan.steps),
+        *(f"  {step.passes:>4} × {_describe_step(step)}" for step in plan.steps),
     ]
     for title, texts in (
         ("held on board", plan.held_on_board),
@@ -153,6 +191,20 @@ def describe_plan(plan: Plan) -> str:
     ):
         lines += ["", f"{title}:", *(f"  {text}" for text in texts)] if texts else []
     return "\n".join(lines)
+
+
+def _describe_step(step: PlannedStep) -> str:
+    current = f", {step.current_A * 1e3:.3g} mA" if step.current_A else ""
+    if step.kind == "geis":
+        return f"{step.label}: at least {_duration(step.duration_s)}{current}"
+    return f"{step.label}: at most {_duration(step.duration_s)}{current}, ends by {step.ends_by}"
+
+
+def _duration(seconds: float) -> str:
+    for limit, unit, text in ((120.0, 1.0, "s"), (7200.0, 60.0, "min")):
+        if seconds < limit:
+            return f"{seconds / unit:.3g} {text}"
+    return f"{seconds / 3600:.3g} h"
 
 
 def _short(value: object) -> str:
@@ -166,9 +218,11 @@ def _draw_voltage(axes: Axes, t: np.ndarray, voltage: np.ndarray, colour: str = 
     axes.set_ylabel("E / mV")
     if len(y):
         usual = 3 * float(np.quantile(np.abs(voltage), 0.98)) + 1e-4
-        if float(np.abs(voltage).max()) > 3 * usual:
+        highest = float(voltage[np.abs(voltage).argmax()])
+        if abs(highest) > 3 * usual:
             axes.set_ylim(-usual * 1e3, usual * 1e3)
-            axes.text(0.01, 0.02, "clipped; see the zoom", transform=axes.transAxes, fontsize=8, color=GREY)
+            text = f"cut off: E reaches {highest:.2f} V at {t[np.abs(voltage).argmax()] / 3600:.2f} h"
+            axes.text(0.01, 0.02, text, transform=axes.transAxes, fontsize=8, color=GREY)
 
 
 def _draw_event(axes: Axes, reader: Reader, run: int, verdict: Verdict | None) -> None:
@@ -179,38 +233,70 @@ def _draw_event(axes: Axes, reader: Reader, run: int, verdict: Verdict | None) -
     t0, t1 = verdict.event_s - ZOOM_BEFORE_S, verdict.time_s + ZOOM_AFTER_S
     columns = reader.samples(run, t0=t0, t1=t1, columns=("t_s", "voltage_V"))
     axes.plot(columns["t_s"] - verdict.event_s, columns["voltage_V"] * 1e3, ".-", color=BLUE, markersize=3)
-    axes.axvline(0, color=GREY, linestyle=":", label="event")
-    axes.axvline(verdict.time_s - verdict.event_s, color=ORANGE, label="verdict: circuit opened")
+    axes.axvline(0, color=GREY, linestyle=":", label="event begins")
+    axes.axvline(verdict.time_s - verdict.event_s, color=ORANGE, label="verdict")
+    opened = _first_opening(reader, run)
+    if "seconds_from_event" in opened:
+        seconds = float(str(opened["seconds_from_event"]))
+        axes.axvline(seconds, color=GREEN, linestyle="--", label="circuit open, read back")
     axes.set_xlabel("t − t(event) / s")
     axes.set_ylabel("E / mV")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="center left")
 
 
 def _draw_overpotential(axes: Axes, half_cycles: list[HalfCycle]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for sign, marker, label in ((1, "o", "I > 0 (strips working)"), (-1, "s", "I < 0 (plates working)")):
         chosen = [row for row in half_cycles if row.set_current_A * sign > 0]
-        values = [row.overpotential_V * 1e3 for row in chosen]
         colour = BLUE if sign > 0 else ORANGE
-        axes.plot([row.number for row in chosen], values, marker, color=colour, label=label, markersize=3)
+        for rows, face in (
+            ([row for row in chosen if row.complete], colour),
+            ([row for row in chosen if not row.complete], "none"),
+        ):
+            x, y = [row.number + 1 for row in rows], [row.overpotential_V * 1e3 for row in rows]
+            text = label if face != "none" else f"{label}, cut short"
+            if rows:
+                axes.plot(x, y, marker, color=colour, markerfacecolor=face, label=text, markersize=4)
     axes.set_xlabel("half-cycle")
     axes.set_ylabel("overpotential / mV")
-    axes.legend(fontsize=8)
+    axes.set_ylim(0, 1.15e3 * max((row.overpotential_V for row in half_cycles), default=1e-3))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if half_cycles:
+        axes.legend(fontsize=8, loc="best")
 
 
-def _draw_spectra(axes: Axes, reader: Reader, run: int) -> None:
-    spectra = reader.spectra(run)
+def _draw_resistance(axes: Axes, spectra: Spectra) -> None:
+    """Where a run is one long half-cycle, the resistances of its spectra tell more than one overpotential."""
+    hours = [summary.t_s / 3600 for _, summary in spectra]
+    for marker, colour, label, values in (
+        ("o", BLUE, "R at the lowest f", [summary.r_total_ohm for _, summary in spectra]),
+        ("s", ORANGE, "R at high f", [summary.r_hf_ohm for _, summary in spectra]),
+    ):
+        axes.plot(hours, values, marker + "-", color=colour, label=label, markersize=4, linewidth=0.8)
+    axes.set_xlabel("t / h")
+    axes.set_ylabel("R / Ω")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8, loc="best")
+
+
+def _draw_spectra(axes: Axes, spectra: Spectra) -> None:
     if not spectra:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no spectra in this protocol", ha="center", va="center", color=GREY)
         return
-    last_s = max(summary.t_s for _, summary in spectra) or 1.0
-    for spectrum, summary in spectra:
-        shade = 0.2 + 0.75 * summary.t_s / last_s
-        axes.plot(spectrum.z_real_ohm, -np.asarray(spectrum.z_imag_ohm), color=BLUE, alpha=shade, linewidth=1)
+    from matplotlib import colormaps
+
+    shades = colormaps["viridis"](np.linspace(0.0, 0.85, len(spectra)))
+    for number, ((spectrum, summary), shade) in enumerate(zip(spectra, shades, strict=True)):
+        label = f"{summary.t_s / 3600:.2f} h" if number in (0, len(spectra) - 1) else None
+        z_imag = -np.asarray(spectrum.z_imag_ohm)
+        axes.plot(spectrum.z_real_ohm, z_imag, ".-", color=shade, linewidth=0.8, markersize=3, label=label)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("Z′ / Ω")
     axes.set_ylabel("−Z″ / Ω")
-    axes.set_title(f"{len(spectra)} spectra, pale to dark over {last_s / 3600:.0f} h", fontsize=9)
+    axes.set_title(f"{len(spectra)} spectra, the first and the last in the legend", fontsize=9)
+    axes.legend(fontsize=8, loc="upper left")
 
 
 def _save(figure: Figure, path: Path) -> Path:

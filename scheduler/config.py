@@ -34,7 +34,8 @@ class MqttConfig(Frozen):
     @field_validator("broker")
     @classmethod
     def _embedded_or_host_and_port(cls, value: str) -> str:
-        if value != "embedded" and not value.rpartition(":")[2].isdigit():
+        host, _, port = value.rpartition(":")
+        if value != "embedded" and not (host and port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError('write "embedded", or host:port such as "lab-server:1883"')
         return value
 
@@ -96,6 +97,8 @@ def load_config(path: Path) -> ServiceConfig:
     except FileNotFoundError:
         hint = "make one with: sandtime init FOLDER"
         raise InvalidFileError([Problem(str(path), 0, 0, "there is no such file", hint)]) from None
+    except OSError as error:
+        raise InvalidFileError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidFileError([Problem(str(path), 0, 0, f"not valid TOML: {error}")]) from error
     try:

@@ -38,7 +38,7 @@ class Engine:
         self._store = store
         self._recorder = recorder
         self._worker = worker
-        self._ended: asyncio.Queue[ActiveRun] = asyncio.Queue()
+        self._ended: asyncio.Queue[int] = asyncio.Queue()
         self._end_subscribers: list[Callable[[ActiveRun], None]] = []
 
     def on_end(self, subscriber: Callable[[ActiveRun], None]) -> None:
@@ -46,7 +46,12 @@ class Engine:
         self._end_subscribers.append(subscriber)
 
     async def run(self) -> None:
-        """Keep every instrument and commit what comes, until cancelled. What runs goes on without us."""
+        """Keep every instrument and commit what comes, until cancelled. What runs goes on without us.
+
+        Ended runs that an earlier daemon could not finish are finished first.
+        """
+        for number in await asyncio.to_thread(self._store.reader.unsealed):
+            self._ended.put_nowait(number)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._recorder.keep_committing(), name="commit")
@@ -55,7 +60,7 @@ class Engine:
                     group.create_task(keeper.keep(), name=f"keep {name}")
         finally:
             for keeper in self.keepers.values():
-                await keeper.instrument.close()
+                await keeper.disconnect()
 
     async def looked(self) -> None:
         """Wait until every instrument was looked at, or could not be reached."""
@@ -65,16 +70,19 @@ class Engine:
     def _run_ended(self, run: ActiveRun) -> None:
         for subscriber in self._end_subscribers:
             subscriber(run)
-        self._ended.put_nowait(run)
+        self._ended.put_nowait(run.number)
 
     async def _finish_runs(self) -> None:
         """Compute the results of ended runs, then seal their data, one run after the other."""
         while True:
             run = await self._ended.get()
             try:
-                await self._finish(run.number)
-            except (SandtimeError, TimeoutError) as error:
-                log.error("run %d has ended, but its data could not be sealed: %s", run.number, error)
+                await self._finish(run)
+            except (SandtimeError, TimeoutError, OSError) as error:
+                log.error("run %d has ended, but its data could not be sealed: %s", run, error)
+            except Exception:
+                # No fault in one run's results may end the watch over the cells.
+                log.exception("run %d has ended, but its data could not be sealed", run)
 
     async def _finish(self, run: int) -> None:
         results = await asyncio.to_thread(results_of, self._store.reader, run)

@@ -45,9 +45,17 @@ class Progress:
     def begin_segment(self, t_s: float) -> None:
         """A segment starts at run time ``t_s``: no current flowed in between."""
         self._step_start_s += t_s - self.t_s
-        self.t_s = t_s
+        self._reach(t_s)
         self.current_A = 0.0
         self._fresh = True
+
+    def arrive(self, position: Position) -> None:
+        """Take the instrument's word on where a segment ended, if that is further than the newest sample."""
+        if position.finished or self._left_s(position) >= self._left_s(self.position()):
+            return
+        self.step, self.visit = position.step, self.program.visit(position)
+        self._charge_C = position.charge_C
+        self._step_start_s = self.t_s - position.time_s
 
     def take(
         self, t: list[float], voltage: list[float], current: list[float], step: list[int], visit: list[int]
@@ -60,10 +68,9 @@ class Progress:
         half_cycles: list[int] = []
         verdict: Verdict | None = None
         for a, b in _stretches(step, visit):
-            if self._fresh or step[a] != self.step or visit[a] != self.visit:
-                self._enter(step[a], visit[a], t[a])
+            entered = self._enter(step[a], visit[a], t[a])
             lists = (t[a:b], voltage[a:b], current[a:b])
-            charge = self._integrate(*lists)
+            charge = self._integrate(*lists, current[a] if entered else self.current_A)
             charges += charge
             half_cycles += [self.half_cycle] * (b - a)
             self.meter.add(*(np.asarray(values) for values in lists))
@@ -77,9 +84,8 @@ class Progress:
 
     def spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
         """Take notice of a spectrum in its place of the stream."""
-        if spectrum.step != self.step or spectrum.visit != self.visit:
-            self._enter(spectrum.step, spectrum.visit, spectrum.t_start_s)
-        self.t_s = max(self.t_s, spectrum.t_end_s)
+        self._enter(spectrum.step, spectrum.visit, spectrum.t_start_s)
+        self._reach(spectrum.t_end_s)
         self.voltage_V, self.current_A = spectrum.voltage_V, spectrum.current_A
         return self.watch.spectrum(summary) if self.judging else None
 
@@ -87,8 +93,16 @@ class Progress:
         """Name what made a limit on board open the circuit."""
         return self.watch.tripped(self.t_s, message)
 
+    def at_voltage_limit(self) -> bool:
+        """Whether the newest sample is at or beyond a safety limit of E, or was the last one before it."""
+        limits, margin_V = self.program.limits, self.program.record_dE_V or 0.0
+        inside = limits.voltage_min_V + margin_V < self.voltage_V < limits.voltage_max_V - margin_V
+        return self.step >= 0 and not inside
+
     def position(self) -> Position:
-        """Where the run is, from its newest sample."""
+        """Where the run is, from its newest sample or the end of its last segment."""
+        if not self.judging:
+            return Position(step=self.step, finished=True)
         if self.step < 0:
             first = next(self.program.walk())[0]
             return self.program.position(first.index, 0)
@@ -150,38 +164,46 @@ class Progress:
             raise TypeError("values of a saved progress must be a list")
         self.t_s, self.voltage_V, self.current_A, self._charge_C, self._step_start_s = map(float, values)
 
-    def _enter(self, step: int, visit: int, t_first_s: float) -> None:
-        leaf = self._steps[step]
+    def _enter(self, step: int, visit: int, t_first_s: float) -> bool:
+        """Begin a visit of a step, or go on with it in a new segment; return whether it is either."""
+        same_visit = step == self.step and visit == self.visit
+        if same_visit and not self._fresh:
+            return False
         # After a gap nobody knows how long this step has gone on: at most one interval is taken for granted.
-        started = t_first_s if self._fresh else max(self.t_s, t_first_s - self.program.watch_s)
-        same_visit_goes_on = step == self.step and visit == self.visit
-        self.step, self.visit = step, visit
-        if not same_visit_goes_on:
-            self._charge_C = 0.0
-            self._step_start_s = self.t_s = started
-        facts = step_facts(leaf, visit, started)
+        self._reach(t_first_s - self.program.watch_s)
+        self.step, self.visit, self._fresh = step, visit, False
+        if not same_visit:
+            self._charge_C, self._step_start_s = 0.0, self.t_s
+        facts = step_facts(self._steps[step], visit, self.t_s)
         closed = self.meter.begin(
             step=step,
             visit=visit,
-            t_s=started,
+            t_s=self.t_s,
             set_current_A=facts.set_current_A,
             planned_charge_C=facts.planned_charge_C,
         )
         self._keep(closed)
         self.watch.enter(facts)
+        return True
+
+    def _reach(self, t_s: float) -> None:
+        """Time has gone on to ``t_s`` without a sample."""
+        if t_s > self.t_s:
+            self.t_s, self.samples_at_t = t_s, 0
+
+    def _left_s(self, position: Position) -> float:
+        return self.program.remainder(position).duration_s()
 
     def _keep(self, closed: HalfCycle | None) -> None:
         if closed is not None:
             self.closed.append(closed)
 
-    def _integrate(self, t: list[float], voltage: list[float], current: list[float]) -> list[float]:
-        """Charge in the step at each sample: trapezoids, and a rectangle before a step's first sample."""
+    def _integrate(
+        self, t: list[float], voltage: list[float], current: list[float], before_A: float
+    ) -> list[float]:
+        """Charge in the step at each sample, by trapezoids from ``before_A`` on."""
         charges = []
-        t_last, i_last, charge = self.t_s, self.current_A, self._charge_C
-        if self._fresh or charge == 0.0:
-            i_last = current[0]
-        if self._fresh:
-            t_last, self._fresh = t[0], False
+        t_last, i_last, charge = self.t_s, before_A, self._charge_C
         for t_s, current_A in zip(t, current, strict=True):
             charge += 0.5 * (i_last + current_A) * (t_s - t_last)
             t_last, i_last = t_s, current_A

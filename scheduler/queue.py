@@ -58,6 +58,9 @@ class StationQueue:
             return ""
         if self.needs_acknowledgement:
             return f"run {self.occupant} on {self.station} was protected: acknowledge it first"
-        ahead = list(self._waiting).index(run)
-        others = f", then {ahead} other runs" if ahead else ""
-        return f"run {self.occupant} on {self.station}{others}"
+        ahead = [str(number) for number in list(self._waiting)[: self._waiting.index(run)]]
+        if self.occupant is not None:
+            ahead.insert(0, str(self.occupant))
+        if not ahead:
+            return f"the first look at the instrument of {self.station}"
+        return f"run{'s' if len(ahead) > 1 else ''} {', '.join(ahead)} on {self.station}"

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from protocols.errors import StorageError
 from protocols.measurements import Block, Spectrum, SpectrumSummary, Verdict
@@ -19,6 +20,8 @@ from storage.store import Store
 from storage.tables import StoredEvent
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 COMMIT_INTERVAL_S = 0.5
 """Longest time a handed-over sample waits for its commit (design: The way of one sample, 3)."""
@@ -63,7 +66,7 @@ class Recorder:
         self._store.add_samples(block)
         live = LiveBlock(instrument, block)
         for subscriber in self._sample_subscribers:
-            subscriber(live)
+            _tell(subscriber, live)
 
     def spectrum(self, run: int, spectrum: Spectrum, summary: SpectrumSummary) -> None:
         """Hand over a spectrum with its summary."""
@@ -94,17 +97,31 @@ class Recorder:
         events = await self._store.commit()
         for event in events:
             for subscriber in self._event_subscribers:
-                subscriber(event)
+                _tell(subscriber, event)
+
+    async def try_commit(self) -> None:
+        """Commit; a failure is logged once, what was queued is kept, and measuring goes on from memory."""
+        try:
+            await self.commit()
+        except Exception as error:
+            # No fault of storing may end the watch over the cells.
+            if not self.failing:
+                expected = isinstance(error, StorageError)
+                log.error("storing fails, measuring goes on: %s", error, exc_info=not expected)
+            self.failing = True
+        else:
+            self.failing = False
 
     async def keep_committing(self) -> None:
-        """Commit every half second, for ever; measuring goes on from memory while storage fails."""
+        """Commit every half second, for ever."""
         while True:
             await asyncio.sleep(COMMIT_INTERVAL_S)
-            try:
-                await self.commit()
-            except StorageError as error:
-                if not self.failing:
-                    log.error("storing fails, measuring goes on from memory: %s", error)
-                self.failing = True
-            else:
-                self.failing = False
+            await self.try_commit()
+
+
+def _tell(subscriber: Callable[[T], None], item: T) -> None:
+    try:
+        subscriber(item)
+    except Exception:
+        # A fault of somebody who listens must not reach the measurement.
+        log.exception("a subscriber failed")

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from drivers.instrument import SegmentEnd
 from protocols.measurements import Spectrum, SpectrumSummary, Verdict
 from protocols.records import RunInfo
 from scheduler.clock import Clock
 from scheduler.recorder import Recorder
-from scheduler.run import ActiveRun
+from scheduler.run import PAUSED, ActiveRun
 from storage.reader import Reader
 from storage.store import Store
 
@@ -34,19 +35,30 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
     tickets = reader.tickets(info.run)
     if not tickets:
+        run.stop_wanted = _why_stop(info, None)
         return run
     last = tickets[-1]
     run.resume_segment(last.ticket, last.program, last.offset_s, last.anchor_unix_s)
     known = {half_cycle.number for half_cycle in reader.half_cycles(info.run)}
     verdict = _replay(run, reader)
     run.progress.closed = [cycle for cycle in run.progress.closed if cycle.number not in known]
-    stored = [found for found in reader.verdicts(info.run) if found.stops]
-    run.verdict = stored[0] if stored else verdict
-    run.reports = [] if stored or verdict is None else [verdict]
+    _take_verdicts(run, reader.verdicts(info.run), verdict)
     if run.phase == "test":
         run.stop_wanted = _why_stop(info, run.verdict)
+        run.pausing = run.stop_wanted == PAUSED
+    if info.state in ("paused", "waiting") and last.state == "ended":
+        run.stop_wanted, run.pausing = PAUSED, True
+        run.end = SegmentEnd("stopped", run.progress.position())
     run.expect_gap()
     return run
+
+
+def _take_verdicts(run: ActiveRun, stored: list[Verdict], replayed: Verdict | None) -> None:
+    """The first stored verdict that stops decides, else the replayed one; only new ones are handed over."""
+    found = [*([replayed] if replayed else []), *run.progress.watch.take_reports()]
+    known = {(verdict.kind, verdict.time_s) for verdict in stored}
+    run.reports = [verdict for verdict in found if (verdict.kind, verdict.time_s) not in known]
+    run.verdict = next((verdict for verdict in stored if verdict.stops), replayed)
 
 
 def _why_stop(info: RunInfo, verdict: Verdict | None) -> str | None:
@@ -59,9 +71,7 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     """Tell the guards again what came after their last snapshot; return the verdict that stops, if any."""
     saved = reader.guards(run.number)
     since = 0.0
-    if saved is None:
-        run.progress.begin_segment(run.offset_s)
-    else:
+    if saved is not None:
         since, state = saved
         run.progress.restore(state)
     verdict: Verdict | None = None
@@ -79,7 +89,7 @@ def _since(
 ) -> Iterator[dict[str, np.ndarray] | tuple[Spectrum, SpectrumSummary]]:
     """Yield stored samples and spectra after a snapshot, in the order in which they were measured."""
     columns = reader.samples(run.number, t0=since, columns=REPLAYED_COLUMNS)
-    seen = run.progress.samples_at_t if since else 0
+    seen = run.progress.samples_at_t
     rest = {name: values[seen:] for name, values in columns.items()}
     for spectrum, summary in reader.spectra(run.number):
         if spectrum.t_end_s <= since:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Literal
 
+import numpy as np
+
 from drivers.instrument import OpenCircuit, SegmentEnd
+from protocols.errors import InstrumentError
 from protocols.measurements import Block, Spectrum, Verdict
+from protocols.position import Position
 from protocols.program import Program
-from protocols.records import Gap, RunInfo, RunState, Ticket
+from protocols.records import ENDED, Gap, RunInfo, RunState, Ticket
 from scheduler.clock import Clock
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
 from storage.store import Store
 
+log = logging.getLogger(__name__)
+
 SNAPSHOT_S = 600.0
 """Run time between two saved states of guards and progress; what came later is replayed at recovery."""
+
+PAUSED = "paused by a person"
+"""Reason of a stop after which the run is to go on."""
 
 Phase = Literal["test", "afterwards"]
 
@@ -38,6 +48,8 @@ class ActiveRun:
         self.stop_wanted: str | None = None
         """Why the circuit is to be opened; None while nothing wants it."""
         self.pausing = False
+        self.end: SegmentEnd | None = None
+        """How the last segment ended; None while one may be on the channel."""
         self.reports: list[Verdict] = []
         """Verdicts that are not yet handed over."""
         self.is_open = asyncio.Event()
@@ -47,6 +59,7 @@ class ActiveRun:
         self._samples = info.samples
         self._saved_s = 0.0
         self._gap_possible = False
+        self._alarmed = False
         self._store = store
         self._recorder = recorder
         self._clock = clock
@@ -63,8 +76,32 @@ class ActiveRun:
 
     def closed(self) -> None:
         """The circuit may be closed from now on, and nothing wants it open."""
-        self.stop_wanted, self.pausing = None, False
+        self.stop_wanted, self.pausing, self._alarmed = None, False, False
         self.is_open.clear()
+
+    def pause(self) -> None:
+        """Want the circuit open with the intention to go on later."""
+        if self.stop_wanted is None:
+            self.stop_wanted, self.pausing = PAUSED, True
+
+    def stop(self, reason: str) -> None:
+        """Want the circuit open for good; outranks a pause."""
+        if self.stop_wanted is None or self.pausing:
+            self.stop_wanted, self.pausing = reason, False
+
+    def give_up(self, reason: str) -> None:
+        """Want the circuit open because the run can't go on: it ends ``failed``, unless more is known."""
+        if self.verdict is None and self.info.outcome is None:
+            self.info = self.info.model_copy(update={"outcome": "failed"})
+        self.stop(reason)
+
+    def heed(self, verdict: Verdict | None) -> None:
+        """Note what the guards found; the first verdict that stops decides."""
+        self.reports += self.progress.watch.take_reports()
+        if verdict is not None and self.verdict is None:
+            self.verdict = verdict
+            self.reports.append(verdict)
+            self.stop_wanted = self.stop_wanted or verdict.message
 
     def snapshot(self) -> RunInfo:
         """Return the run as other programs see it, with its newest values."""
@@ -84,11 +121,13 @@ class ActiveRun:
         )
 
     def change(self, state: RunState, reason: str = "") -> None:
-        """Queue a change of state; durable and published with the next commit."""
+        """Queue a change of state; durable and published with the next commit. What has ended stays so."""
+        if self.info.state in ENDED:
+            return
         stamps: dict[str, float] = {}
         if state == "running" and self.info.started_unix_s is None:
             stamps["started_unix_s"] = self._clock.unix()
-        if state in ("finished", "protected", "stopped", "failed"):
+        if state in ENDED:
             stamps["ended_unix_s"] = self._clock.unix()
         self.info = self.snapshot().model_copy(update={"state": state, "reason": reason, **stamps})
         self._store.save_run(self.info)
@@ -99,7 +138,7 @@ class ActiveRun:
         """Prepare the next segment: its ticket, and its place in run time."""
         number = 0 if self.ticket is None else self.ticket.segment + 1
         self.ticket = Ticket(run=self.number, segment=number, program=program.digest())
-        self.segment, self.phase = program, phase
+        self.segment, self.phase, self.end, self._gap_possible = program, phase, None, False
         gap = 0.0
         if self._ended_monotonic_s is not None:
             gap = self._clock.monotonic() - self._ended_monotonic_s
@@ -107,14 +146,38 @@ class ActiveRun:
         self._anchor_unix_s = self._clock.unix()
         self.progress.begin_segment(self.offset_s)
         self.progress.judging = phase == "test"
+        self.save_ticket("intent")
+        # Without it, recovery would take the time at open circuit for time under current.
+        self.save_progress()
         return self.ticket
 
     def resume_segment(self, ticket: Ticket, program: Program, offset_s: float, anchor_unix_s: float) -> None:
-        """Take over a segment that an earlier daemon started."""
+        """Remember a segment that an earlier daemon started."""
         self.ticket, self.segment = ticket, program
         self.offset_s, self._anchor_unix_s = offset_s, anchor_unix_s
         afterwards = bool(program.steps) and program.steps == self.program.afterwards
         self.phase = "afterwards" if afterwards else "test"
+
+    def taken_over(self, position: Position) -> None:
+        """The channel still holds the segment."""
+        self.save_ticket("started")
+        if self.stop_wanted is not None or self.phase == "afterwards":
+            self.change("stopping", self.stop_wanted or self.info.reason)
+        else:
+            self.change("running", f"taken over at step {position.step}")
+
+    def lost(self, reason: str) -> None:
+        """There is no contact; a run whose circuit is to be opened goes on *stopping*."""
+        if self.info.state in ("paused", "waiting", *ENDED):
+            return
+        if self.stop_wanted is not None and not self.open_confirmed:
+            self.not_opened(reason)
+        elif self.stop_wanted is None and self.info.state != "lost":
+            self.change("lost", reason)
+
+    def rest(self) -> Program:
+        """Return what is still to run from the place that was reached."""
+        return self.program.remainder(self.progress.position()) if self.ticket else self.program
 
     def save_ticket(self, state: Literal["intent", "started", "refused", "ended"]) -> None:
         """Queue the ticket with its state."""
@@ -135,7 +198,12 @@ class ActiveRun:
             self._recorder.gap(self.number, Gap(t_from_s=last_s, t_to_s=t_s, reason=reason))
 
     def take(self, rows: Block) -> Verdict | None:
-        """Follow new samples of this run: run time, charge and half-cycle are written into ``rows``."""
+        """Follow new samples of this run: run time, charge and half-cycle are written into ``rows``.
+
+        Raises InstrumentError if a time is no number.
+        """
+        if not np.isfinite(rows["t_s"]).all():
+            raise InstrumentError("a sample has no finite t_s; its driver has a fault")
         t = (rows["t_s"] + self.offset_s).tolist()
         self._look_for_gap(t[0])
         charge, half_cycle, verdict = self.progress.take(
@@ -173,34 +241,69 @@ class ActiveRun:
         if self.progress.t_s - self._saved_s >= SNAPSHOT_S:
             self.save_progress()
 
+    def close_half_cycle(self, complete: bool) -> None:
+        """Close and hand over the half-cycle that is open, if any."""
+        self.progress.close(complete=complete)
+        self.record()
+
     def save_progress(self) -> None:
         """Queue the state of guards and progress as it is after the newest handed-over sample."""
         self._saved_s = self.progress.t_s
         self._store.save_guards(self.number, self.progress.t_s, self.progress.state())
 
     def opened(self, outcome: OpenCircuit) -> None:
-        """Take note of what a stop came to; an open circuit that can't be confirmed raises an alarm."""
-        if outcome.confirmed:
-            self.is_open.set()
+        """Take note of what a stop came to."""
+        if not outcome.confirmed:
+            self.not_opened("it was not read back", outcome)
+            return
+        self.is_open.set()
         t_s = self.progress.t_s if outcome.segment_t_s is None else outcome.segment_t_s + self.offset_s
         data: dict[str, object] = {"voltage_V": outcome.voltage_V, "current_A": outcome.current_A}
         if self.verdict is not None:
             data["seconds_from_event"] = t_s - self.verdict.event_s
-        kind = "open_circuit" if outcome.confirmed else "alarm"
-        if not outcome.confirmed:
-            data["message"] = "the circuit could not be confirmed open; trying again"
-        self._recorder.event(self.number, kind, t_s, data)
+        self._recorder.event(self.number, "open_circuit", t_s, data)
 
-    def judge_end(self, end: SegmentEnd) -> tuple[RunState, str]:
+    def not_opened(self, why: str, outcome: OpenCircuit | None = None) -> None:
+        """The circuit is not known to be open: one alarm; the run is *stopping* until it is."""
+        if self.info.state != "stopping":
+            self.change("stopping", self.stop_wanted or "the circuit is not confirmed open")
+        if self._alarmed:
+            return
+        self._alarmed = True
+        message = f"the circuit could not be confirmed open ({why}); it is tried again and again"
+        log.error("run %d on %s: %s", self.number, self.info.station, message)
+        data: dict[str, object] = {"message": message}
+        if outcome is not None:
+            data |= {"voltage_V": outcome.voltage_V, "current_A": outcome.current_A}
+        self._recorder.event(self.number, "alarm", self.progress.t_s, data)
+
+    def next_segment(self) -> Program | None:
+        """Return what follows the segment that has ended, if the run goes on without a stop."""
+        goes_on = self.phase == "test" and self.verdict is None and self.stop_wanted is None
+        if self.end is None or not goes_on or self.end.reason != "complete":
+            return None
+        rest = self.program.remainder(self.end.position)
+        return rest if rest.steps else None
+
+    def keeps_its_place(self) -> bool:
+        """Whether the run is to be paused now that its segment has ended, and not to be ended."""
+        if self.end is None or not self.pausing or self.verdict is not None:
+            return False
+        return bool(self.program.remainder(self.end.position).steps) or self.end.reason != "complete"
+
+    def judge_end(self) -> tuple[RunState, str]:
         """Return the state that ends the run, and why."""
         if self.verdict is not None:
             planned = self.verdict.kind in self.program.ends_on
-            return ("finished" if planned else "protected"), self.verdict.message
-        if self.stop_wanted is not None:
+            state: RunState = "finished" if planned else "protected"
+            return self.info.outcome or state, self.verdict.message
+        if self.info.outcome is not None:
+            return self.info.outcome, self.stop_wanted or self.info.reason
+        if self.stop_wanted is not None and not self.pausing:
             return "stopped", self.stop_wanted
-        if end.reason == "complete":
+        if self.end is None or self.end.reason == "complete":
             return "finished", "all steps done"
-        return "failed", end.message or "the segment ended before its end for an unknown reason"
+        return "failed", self.end.message or "the segment ended before its end for an unknown reason"
 
     def conclude(self, outcome: RunState, reason: str) -> None:
         """The circuit is open; only ``afterwards`` is still to run."""
@@ -208,8 +311,23 @@ class ActiveRun:
         self.change("stopping", reason)
         self.closed()
 
-    def segment_ended(self) -> None:
-        """The segment is over and drained."""
+    def segment_ended(self, end: SegmentEnd) -> None:
+        """The segment is over and drained: judge why, and keep the place."""
+        self.end = end
         self._ended_monotonic_s = self._clock.monotonic()
+        if self.phase == "test":
+            if self.verdict is None and self._hit_a_limit(end):
+                self.heed(self.progress.tripped(end.message))
+            self.progress.arrive(end.position)
+        if end.reason == "fault" and self._gap_possible:
+            t_s = self.progress.t_s
+            reason = "the segment ended while no daemon watched: its last samples may be missing"
+            self._recorder.gap(self.number, Gap(t_from_s=t_s, t_to_s=t_s, reason=reason))
         self.save_ticket("ended")
+        self.record()
         self.save_progress()
+
+    def _hit_a_limit(self, end: SegmentEnd) -> bool:
+        """Whether a limit on board ended the segment, by its word or by samples an earlier daemon fetched."""
+        unseen = end.reason == "fault" and self._gap_possible
+        return end.reason == "limit" or (unseen and self.progress.at_voltage_limit())

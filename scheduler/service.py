@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from protocols.cell import Cell
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
-from protocols.errors import BusyError, InstrumentError, NotAllowedError
+from protocols.errors import BusyError, InstrumentError, NotAllowedError, StorageError
 from protocols.program import Program
 from protocols.protocol import parse_protocol
 from protocols.records import ENDED, RunInfo, RunState
@@ -97,7 +97,12 @@ class Service:
         self._store.add_run(info, program, _provenance(submission, station))
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
         run.change("queued")
-        await self._recorder.commit()
+        try:
+            await self._recorder.commit()
+        except StorageError:
+            # It waits in memory for a later commit: a later daemon must not start what was refused here.
+            run.change("failed", "it could not be stored when it was submitted")
+            raise
         self._runs[info.run] = run
         self._queues[submission.station].add(info.run)
         self.start_waiting()
@@ -139,8 +144,7 @@ class Service:
             del self._runs[run]
             await self._recorder.commit()
         elif active is not None and info.state == "paused":
-            active.change("stopped", reason)
-            self._place(info.station).keeper.release(active)
+            self._place(info.station).keeper.release(active, reason)
             await self._recorder.commit()
         elif active is not None:
             self._place(info.station).keeper.stop(active, reason)

@@ -38,11 +38,14 @@ class Worker:
         Raises what the job raises, TimeoutError after ten minutes, SandtimeError if the worker keeps dying.
         """
         for _ in range(2):
+            pool = self._started()
             try:
-                call = self._started().submit(job, *args, **kwargs)
-                return await asyncio.wait_for(asyncio.wrap_future(call), JOB_TIMEOUT_S)
+                async with asyncio.timeout(JOB_TIMEOUT_S):
+                    return await asyncio.wrap_future(pool.submit(job, *args, **kwargs))
             except BrokenProcessPool:
-                self.close()
+                # Another job may have replaced it already.
+                if self._pool is pool:
+                    self.close()
         raise SandtimeError(
             f"the worker process died twice while it ran {job.__name__}; see the system's log"
         )

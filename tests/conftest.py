@@ -9,21 +9,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from services import needs
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-def needs(service: str, present: bool) -> None:
-    """Skip a test whose service is absent; fail where CI has to have it."""
-    if present:
-        return
-    if os.environ.get("SANDTIME_REQUIRE") == "all":
-        pytest.fail(f"{service} is missing, and SANDTIME_REQUIRE=all")
-    pytest.skip(f"{service} is not installed here")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from protocols.position import Position
 from protocols.program import Program
 from protocols.records import Ticket
 
-BLOCKS_PER_POLL = 16
+BLOCKS_PER_POLL = 4
 """Blocks fetched of one channel before others have their turn."""
 OPEN_FRACTION = 1e-3
 """|I| below this part of the current range counts as no current."""
@@ -74,8 +74,9 @@ class BioLogicInstrument:
     async def poll(self) -> Poll:
         """Fetch what is new. Data fetched before a failure come with the next poll."""
         poll = Poll()
-        for channel, follower in sorted(self._followers.items()):
-            poll.more |= await self._connection.call(self._fetch, channel, follower)
+        if self._followers:
+            # One hop to the library's thread for all channels: a hop costs more than a block.
+            poll.more = await self._connection.call(self._fetch_all)
         blocks = []
         for channel, follower in sorted(self._followers.items()):
             blocks.append(follower.samples())
@@ -186,6 +187,10 @@ class BioLogicInstrument:
         self._followers[channel] = follower
         self._started_s[channel] = self._clock()
         self._markers[channel] = ticket.marker
+
+    def _fetch_all(self) -> bool:
+        more = [self._fetch(channel, follower) for channel, follower in sorted(self._followers.items())]
+        return any(more)
 
     def _fetch(self, channel: int, follower: Follower) -> bool:
         """Take blocks out of a channel's memory (on the library's thread); return whether there are more."""

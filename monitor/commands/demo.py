@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ from monitor.output import JsonOption, emit, say
 from protocols.records import RunInfo
 
 SPEED = 4000.0
+SHOW_S = 2.0
+LONGEST_H = 30.8
+"""The run that takes longest; for the estimate of the time left."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,16 +52,23 @@ def demo(
     raise typer.Exit(1 if misses else 0)
 
 
-def _progress() -> Any:
+def _progress() -> Callable[[list[RunInfo]], None]:
     """Return a function that shows how the runs stand, at most every two seconds."""
-    last = [0.0]
+    began = last = time.monotonic()
 
     def show(infos: list[RunInfo]) -> None:
-        if time.monotonic() - last[0] < 2.0:
+        nonlocal last
+        if time.monotonic() - last < SHOW_S:
             return
-        last[0] = time.monotonic()
-        parts = [f"{info.run}:{info.state} {info.t_s / 3600:.1f} h" for info in infos]
-        say("  ".join(parts) or "the daemon starts")
+        last = time.monotonic()
+        parts = [f"run {info.run} {info.state} {info.t_s / 3600:.1f} h" for info in infos]
+        hours = max((info.t_s / 3600 for info in infos), default=0.0)
+        left_s = (last - began) * max(LONGEST_H / hours - 1, 0.0) if hours > 0 else None
+        say(
+            " | ".join([*parts, "about to end" if not left_s else f"about {left_s:.0f} s left"])
+            if parts
+            else "…"
+        )
 
     return show
 

@@ -26,26 +26,25 @@ def register(app: typer.Typer) -> None:
 
 
 def settings_of(pairs: list[str] | None) -> dict[str, str]:
-    """Return ``--set K=V`` pairs as a mapping. Raises InvalidFileError for one without ``=``."""
+    """Return ``--set K=V`` pairs as a mapping. Raises BadParameter for one without ``=``."""
     settings = {}
     for pair in pairs or []:
         key, equals, value = pair.partition("=")
         if not equals:
-            hint = "write for example --set capacity='0.5 mAh/cm²'"
-            raise InvalidFileError([Problem("--set", 0, 0, f"{pair!r} has no '='", hint)])
+            raise typer.BadParameter(f"{pair!r} has no '='; write for example --set capacity='0.5 mAh/cm²'")
         settings[key.strip()] = value.strip()
     return settings
 
 
 def capabilities_for(station: str | None, config: Path | None) -> Capabilities:
     """Return what a station's channel can do, without touching it; of a VSP-300 where none is named."""
-    from drivers.biologic import capabilities
-
     if station is None:
+        from drivers.biologic import capabilities
+
         return capabilities("VSP-300")
-    service = configuration(config)
-    table = service.instruments[service.station(station).instrument]
-    return capabilities(str(table.get("model", "VSP-300")))
+    from monitor.daemon import capabilities_of
+
+    return capabilities_of(configuration(config), station)
 
 
 def init(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from monitor.client import Client
-from monitor.commands.files import CellOption, SettingOption, settings_of
+from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
+from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
 from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, say
 from protocols.errors import InvalidFileError, Problem
-from protocols.records import ENDED, RunInfo
+from protocols.records import RunInfo
 from scheduler.requests import StatusReply, Submission
-
-WATCH_S = 1.0
-PROTECTED_EXIT, FAILED_EXIT = 6, 5
 
 RunArgument = Annotated[int, typer.Argument(help="Number of the run, as `sandtime status` shows it.")]
 RequiredStation = Annotated[str, typer.Option("--station", "-s", help="A station of service.toml.")]
@@ -39,6 +37,8 @@ def serve(
     from monitor import daemon
 
     service = configuration(config)
+    if exit_without_client is None:
+        say(f"The daemon keeps its data in {service.data}. Ctrl-C ends it; runs go on within their limits.")
     daemon.run_loop(lambda: daemon.serve(service, exit_without_client_s=exit_without_client))
 
 
@@ -58,7 +58,15 @@ def simulate(
     from monitor.daemon import run_loop
 
     service = configuration(config)
-    boxes = SimulationConfig.from_table(service.simulation, str(config_path(config)))
+    file = str(config_path(config))
+    if not service.simulation:
+        hint = "see [simulation.vsp] in the file that `sandtime init FOLDER` writes"
+        raise InvalidFileError(
+            [Problem(file, 0, 0, "holds no [simulation] table: nothing to simulate", hint)]
+        )
+    boxes = SimulationConfig.from_table(service.simulation, file)
+    names = ", ".join(f"{name} ({len(box.channels)} channels)" for name, box in boxes.boxes.items())
+    say(f"Simulating {names} at {speed:g} × real time. Ctrl-C ends it.")
     service.simulation_state.parent.mkdir(parents=True, exist_ok=True)
     run_loop(
         lambda: serve_boxes(
@@ -90,6 +98,20 @@ def submission(
     )
 
 
+def longest(asked: Submission, config: Path | None) -> float:
+    """Return how long a submission may take at most, in s. Raises InvalidFileError."""
+    from protocols.cellfile import parse_cell
+    from protocols.compile import compile_program
+    from protocols.plan import make_plan
+    from protocols.protocol import parse_protocol
+
+    able = capabilities_for(asked.station, config)
+    protocol = parse_protocol(asked.protocol_text, asked.protocol_file, asked.settings)
+    return make_plan(
+        compile_program(protocol, parse_cell(asked.cell_text, asked.cell_file), able), able
+    ).duration_s
+
+
 def submit(
     protocol: ProtocolArgument,
     cell: CellOption,
@@ -118,51 +140,12 @@ def run(
     """Run a protocol and watch it; Ctrl-C asks, then opens the circuit."""
     from monitor.children import daemon_for
 
+    asked = submission(protocol, cell, station, settings)
+    longest_s = longest(asked, config)
     with daemon_for(config_path(config), configuration(config).data) as client:
-        number = client.submit(submission(protocol, cell, station, settings)).run.run
-        info = watch(client, number)
-        document: dict[str, Any] = info.model_dump(mode="json")
-    emit(document, describe(info), json)
+        info = watch(client, client.submit(asked).run.run, longest_s)
+    emit(info.model_dump(mode="json"), describe(info), json)
     raise typer.Exit(exit_code(info))
-
-
-def watch(client: Client, number: int) -> RunInfo:
-    """Follow a run to its end on stderr. Ctrl-C asks whether to open the circuit."""
-    while True:
-        try:
-            info = client.run(number).run
-            say(describe(info))
-            if info.state in ENDED:
-                return info
-            time.sleep(WATCH_S)
-        except KeyboardInterrupt:
-            _ask_to_stop(client, number)
-
-
-def _ask_to_stop(client: Client, number: int) -> None:
-    import sys
-
-    say("")
-    if not sys.stdin.isatty() or typer.confirm(f"Open the circuit of run {number}?", err=True):
-        outcome = client.stop(number, "stopped by a person (Ctrl-C)")
-        say(f"circuit {'open, confirmed' if outcome.open_circuit_confirmed else 'NOT confirmed open'}")
-
-
-def exit_code(info: RunInfo) -> int:
-    """Return the command's exit code for the end of a run."""
-    return {"protected": PROTECTED_EXIT, "failed": FAILED_EXIT}.get(info.state, 0)
-
-
-def describe(info: RunInfo) -> str:
-    """Say in one line how a run stands."""
-    parts = [f"run {info.run} {info.name}: {info.state.upper()}", f"{info.t_s / 3600:.2f} h"]
-    if info.voltage_V is not None and info.current_A is not None:
-        parts.append(f"E {info.voltage_V * 1e3:.2f} mV, I {info.current_A * 1e3:.3f} mA")
-    if info.step:
-        parts.append(info.step)
-    if info.reason:
-        parts.append(info.reason)
-    return " · ".join(parts)
 
 
 def status(
@@ -174,21 +157,23 @@ def status(
     with Client.of_folder(configuration(config).data) as client:
         while True:
             reply = client.status()
-            emit(reply.model_dump(mode="json"), _table(reply), json)
+            waits = {
+                info.run: client.run(info.run).waits_for for info in reply.runs if info.state == "queued"
+            }
+            emit(reply.model_dump(mode="json"), _table(reply, waits), json)
             if not watch_it:
                 return
             time.sleep(WATCH_S)
 
 
-def _table(reply: StatusReply) -> str:
+def _table(reply: StatusReply, waits: dict[int, str]) -> str:
     lines = [
         f"{item.name}: {'in contact' if item.reachable else 'NO CONTACT'}"
         f"{' (simulated)' if item.simulated else ''}, stations {', '.join(item.stations) or 'none'}"
         for item in reply.instruments
     ]
-    return (
-        "\n".join([*lines, *(describe(info) for info in reply.runs)]) or "nothing is declared in service.toml"
-    )
+    lines += [describe(info, waits.get(info.run, "")) for info in reply.runs]
+    return "\n".join(lines) or "nothing is declared in service.toml"
 
 
 def stop(
@@ -199,42 +184,38 @@ def stop(
 ) -> None:
     """Open the circuit, and wait until it is confirmed open."""
     if (run is None) != everything:
-        hint = "sandtime stop 3   or   sandtime stop --all"
-        raise InvalidFileError([Problem("stop", 0, 0, "name one run, or say --all", hint)])
+        raise typer.BadParameter("name one run, or say --all: sandtime stop 3   or   sandtime stop --all")
     with Client.of_folder(configuration(config).data) as client:
         outcomes = client.stop_all() if run is None else [client.stop(run)]
     documents = [outcome.model_dump(mode="json") for outcome in outcomes]
-    text = "\n".join(
-        f"run {outcome.run}: {outcome.state}, circuit "
-        f"{'open, confirmed' if outcome.open_circuit_confirmed else 'NOT confirmed open'}"
-        f" after {outcome.seconds:.2f} s"
-        for outcome in outcomes
-    )
+    text = "\n".join(describe_stop(outcome) for outcome in outcomes)
     emit(documents if everything else documents[0], text or "nothing runs", json)
 
 
-def pause(run: RunArgument, config: ConfigOption = None) -> None:
+def pause(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Open the circuit and keep the place in the program."""
     with Client.of_folder(configuration(config).data) as client:
-        say(describe(client.pause(run)))
+        _show(client.pause(run), json)
 
 
-def resume(run: RunArgument, config: ConfigOption = None) -> None:
+def resume(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Go on with a paused run from where it was."""
     with Client.of_folder(configuration(config).data) as client:
-        say(describe(client.resume(run)))
+        _show(client.resume(run), json)
 
 
-def ack(run: RunArgument, config: ConfigOption = None) -> None:
+def ack(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Say that you have seen why a run was protected; its station is free again."""
     with Client.of_folder(configuration(config).data) as client:
-        say(describe(client.acknowledge(run)))
+        _show(client.acknowledge(run), json)
+
+
+def _show(info: RunInfo, json: bool) -> None:
+    emit(info.model_dump(mode="json"), describe(info), json)
 
 
 def devices(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Show what service.toml declares, and what each station's channel can do."""
-    from monitor.commands.files import capabilities_for
-
     service = configuration(config)
     found = {name: capabilities_for(name, config) for name in service.stations}
     lines = [

@@ -33,7 +33,7 @@ def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAP
     """Return the application. ``seen`` is called at every request that carries the token."""
 
     async def signed_in(authorization: Annotated[str, Header()] = "") -> None:
-        if not secrets.compare_digest(authorization, f"Bearer {token}"):
+        if not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             raise HTTPException(401, "the token of daemon.json is missing or wrong")
         seen()
 

@@ -131,7 +131,8 @@ def test_r_hf_is_where_the_inductive_branch_ends() -> None:
 
 def test_a_wire_has_its_own_resistance() -> None:
     frequency = np.geomspace(1e5, 1.0, 20)
-    summary = summarize(spectrum_of(frequency, 0.05 + 2j * np.pi * frequency * 1e-7))
+    wire = np.asarray(0.05 + 2j * np.pi * frequency * 1e-7, dtype=np.complex128)
+    summary = summarize(spectrum_of(frequency, wire))
     assert summary.r_hf_ohm == pytest.approx(0.05)
 
 

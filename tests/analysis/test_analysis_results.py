@@ -117,7 +117,8 @@ def test_an_area_of_nothing_is_refused() -> None:
 def test_lithium_lost_per_cycle_is_what_the_cell_lost(side: Side, sign: float) -> None:
     charge, loss = 1e-3 * HALF_s, 0.25
     inventory = 8.2 * charge
-    left, rows = inventory, []
+    left = inventory
+    rows: list[HalfCycle] = []
     while left >= charge:
         rows += [half_cycle(len(rows) + k, sign * (1 - 2 * k) * 1e-3) for k in (0, 1)]
         left -= loss * charge

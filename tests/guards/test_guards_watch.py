@@ -112,3 +112,14 @@ def test_verdicts_after_the_first_that_stops_are_kept_as_reports() -> None:
     assert first.time_s == 1.0
     assert [report.time_s for report in watch.take_reports()] == [4.0]
     assert watch.take_reports() == []
+
+
+def test_values_that_were_not_measured_tell_nothing() -> None:
+    watch, told = watch_of(), watch_of()
+    for one in (watch, told):
+        one.enter(DRIVEN)
+    missing = [float("nan"), float("inf"), 0.1]
+    assert watch.samples([5.0, 6.0, 7.0], missing, [0.01] * 3, [0.05, 0.06, 0.07]) is None
+    assert watch.live(8.0, float("nan"), 0.0) is None
+    told.samples([7.0], [0.1], [0.01], [0.07])
+    assert watch.state() == told.state()

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-
 from labbench import Lab, cell, lab
 
 from protocols.protocol import find_protocol
@@ -45,7 +44,7 @@ def _outcomes(bench: Lab, runs: list[int]) -> list[tuple[str, str | None]]:
 
 @pytest.mark.timeout(400)
 def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - when to kill is no secret
     with lab(tmp_path, CHANNELS, SPEED) as bench:
         runs = _submit_all(bench)
         acknowledged = dict.fromkeys(runs, 0)
@@ -53,10 +52,13 @@ def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
             before = {run: bench.reader().count(run) for run in runs}
             wanted = chance.randrange(100, 1200)
             bench.until(
-                lambda: any(  # noqa: B023 - called within this pass
-                    bench.reader().count(run) > before[run] + wanted for run in runs  # noqa: B023
-                )
-                or all(bench.info(run).state in ENDED for run in runs),
+                lambda: (
+                    any(
+                        bench.reader().count(run) > before[run] + wanted
+                        for run in runs  # noqa: B023
+                    )
+                    or all(bench.info(run).state in ENDED for run in runs)
+                ),
                 "samples between two kills",
             )
             counts = {run: bench.reader().count(run) for run in runs}

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from scheduler.requests import Submission
 from storage.reader import Reader
 
 TIMEOUT_S = 60.0
+SANDTIME = str(Path(sys.executable).with_name("sandtime"))
+BOX_CHANNELS = 16
+"""Channels of one simulated instrument; more cells need more of them."""
 
 CELL = """\
 sandtime: 1
@@ -35,8 +39,25 @@ def cell(name: str = "test cell", geometry: str = "symmetric", working: str = "1
     return CELL.format(name=name, geometry=geometry, working=working)
 
 
+def sandtime(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command ``sandtime`` in a folder, as a person would, to its end."""
+    return subprocess.run(
+        [SANDTIME, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
 class Lab:
-    """A folder with a service.toml, and the processes that belong to it."""
+    """A folder with a service.toml, and the processes that belong to it.
+
+    Station ``s1`` is wired to the first cell, and so on.
+    """
 
     def __init__(self, folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "") -> None:
         self.folder = folder
@@ -78,7 +99,9 @@ class Lab:
         """Return a reader of the stored data."""
         return Reader(self.data)
 
-    def submit(self, protocol: str, station: str, cell_text: str, settings: dict[str, str] | None = None) -> int:
+    def submit(
+        self, protocol: str, station: str, cell_text: str, settings: dict[str, str] | None = None
+    ) -> int:
         """Submit a protocol (its text) and return the run's number."""
         submission = Submission(
             protocol_text=protocol, cell_text=cell_text, station=station, settings=settings or {}
@@ -122,21 +145,46 @@ def lab(folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "") -
 
 
 def _service_toml(channels: list[str], mqtt: str) -> str:
-    stations = "".join(
-        f'[stations.s{number}]\ninstrument = "vsp"\nchannel = {number}\n' for number in range(1, len(channels) + 1)
+    boxes = list(batched(list(enumerate(channels, 1)), BOX_CHANNELS))
+    return "\n".join(
+        [
+            'data = "data"',
+            *(_box(number, box) for number, box in enumerate(boxes, 1)),
+            "[mqtt]",
+            mqtt or "enabled = false",
+            *(_simulated(number, box) for number, box in enumerate(boxes, 1)),
+            "",
+        ]
     )
-    cells = ", ".join(f"{number} = {{ {text} }}" for number, text in enumerate(channels, 1))
+
+
+def batched(items: list[tuple[int, str]], size: int) -> Iterator[list[tuple[int, str]]]:
+    """Yield ``items`` in lists of at most ``size``."""
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _name(box: int) -> str:
+    return "vsp" if box == 1 else f"vsp{box}"
+
+
+def _box(number: int, cells: list[tuple[int, str]]) -> str:
+    stations = "".join(
+        f'[stations.s{station}]\ninstrument = "{_name(number)}"\nchannel = {channel}\n'
+        for channel, (station, _) in enumerate(cells, 1)
+    )
     return f"""\
-data = "data"
-[instruments.vsp]
+[instruments.{_name(number)}]
 driver = "biologic"
 model = "VSP-300"
-address = "192.168.0.10"
+address = "192.168.0.{9 + number}"
 library = "simulation"
-{stations}
-[mqtt]
-{mqtt or "enabled = false"}
-[simulation.vsp]
-address = "192.168.0.10"
-channels = {{ {cells} }}
-"""
+{stations}"""
+
+
+def _simulated(number: int, cells: list[tuple[int, str]]) -> str:
+    wired = ", ".join(f"{channel} = {{ {text} }}" for channel, (_, text) in enumerate(cells, 1))
+    return f"""\
+[simulation.{_name(number)}]
+address = "192.168.0.{9 + number}"
+channels = {{ {wired} }}"""

@@ -1,0 +1,179 @@
+"""What stored samples take: bytes on disk, time to commit, time to look at the last hour and at everything."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks.child import in_child, uss_MB
+from benchmarks.figures import Figure
+from benchmarks.instruments import CURRENT_A, HALF_CYCLE_S, cycling, overpotential
+from protocols.measurements import COLUMNS, Block, empty_block
+from protocols.records import RunInfo
+from storage import chunks
+from storage.reader import Reader
+from storage.seal import seal_run
+from storage.store import Store
+from storage.tables import SealedFile
+
+TITLE = "Storage"
+HOUR_S = 3600
+LONG_H = 10_000
+BATCH_H = 250
+"""Hours of a long run that are handed over at once."""
+
+
+def figures(runs: int = 1000, commits: int = 600, live_h: int = 6, long_h: int = LONG_H) -> list[Figure]:
+    """Measure ``commits`` seconds of ``runs`` channels at 1 Hz, a live run and a sealed one."""
+    return [
+        *in_child(_committing, runs, commits),
+        *in_child(_last_hour, live_h),
+        *in_child(_long_run, long_h),
+    ]
+
+
+def cycling_samples(run: int, first_s: int, seconds: int) -> Block:
+    """Return samples of one run at 1 Hz, as a cell of 60 Ω and a 16-bit instrument give them."""
+    rng = np.random.default_rng(first_s)
+    block = empty_block(seconds)
+    t_s = first_s + np.arange(seconds) + 1e-6 * rng.integers(0, 300, seconds)
+    half_cycles = (t_s // HALF_CYCLE_S).astype(np.int32)
+    sign = 1.0 - 2.0 * (half_cycles % 2)
+    block["channel"], block["t_s"] = run, t_s
+    block["voltage_V"] = overpotential(t_s, sign, rng.standard_normal(seconds))
+    current_A = sign * CURRENT_A + 1e-7 * rng.standard_normal(seconds)
+    block["current_A"] = current_A.astype(np.float32)
+    block["charge_C"] = sign * CURRENT_A * (t_s % HALF_CYCLE_S) + 1e-9 * rng.standard_normal(seconds)
+    block["visit"], block["step"] = np.divmod(half_cycles, 2)
+    block["half_cycle"] = half_cycles
+    return block
+
+
+def _committing(runs: int, commits: int) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_commit_all(Path(folder), runs, commits))
+
+
+async def _commit_all(folder: Path, runs: int, commits: int) -> list[Figure]:
+    store = Store(folder)
+    await store.open()
+    blocks = [_of_all_runs(runs, second) for second in range(commits)]
+    held_MB = uss_MB()
+    waits_s: list[float] = []
+    began_s = time.process_time()
+    for block in blocks[:-1]:
+        waits_s.append(await _commit(store, block))
+    cpu_s = time.process_time() - began_s
+    grown_MB = uss_MB() - held_MB
+    await store.close()
+    return [
+        Figure(f"a commit of {runs} runs, one sample each, median", median(waits_s) * 1e3, "ms"),
+        Figure("its CPU a sample", cpu_s / (runs * (commits - 1)) * 1e6, "µs"),
+        Figure(f"memory a channel for {commits} s at 1 Hz until they fill a chunk", grown_MB / runs, "MB"),
+        Figure("packing a chunk, CPU a sample", _packing_us(), "µs"),
+    ]
+
+
+async def _commit(store: Store, block: Block) -> float:
+    store.add_samples(block)
+    began_s = time.monotonic()
+    await store.commit()
+    return time.monotonic() - began_s
+
+
+def _of_all_runs(runs: int, second: int) -> Block:
+    block = cycling_samples(1, second * runs, runs)
+    block["channel"] = np.arange(1, runs + 1)
+    block["t_s"] = second
+    return block
+
+
+def _packing_us(times: int = 50) -> float:
+    samples = cycling_samples(1, 0, chunks.CHUNK_SAMPLES)
+    began_s = time.process_time()
+    for _ in range(times):
+        for name in COLUMNS:
+            chunks.pack(name, samples[name])
+    return (time.process_time() - began_s) / (times * len(samples)) * 1e6
+
+
+def _last_hour(hours: int) -> list[Figure]:
+    """Measure on a run that goes on: chunks, and a tail in the journal."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_fill(Path(folder), hours, tail_s=300))
+        reader = Reader(Path(folder))
+        end_s = float(hours * HOUR_S + 300)
+
+        def last_hour() -> object:
+            return reader.samples(1, end_s - HOUR_S, None, ("t_s", "voltage_V", "current_A"))
+
+        return [Figure("last hour of a channel that runs, 1 Hz", _typical_s(last_hour) * 1e3, "ms", 10.0)]
+
+
+def _long_run(hours: int) -> list[Figure]:
+    """Measure on a run that has ended and is sealed."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_fill(Path(folder), hours))
+        reader = Reader(Path(folder))
+        sealed = asyncio.run(_seal(Path(folder)))
+        size = (Path(folder) / sealed.file).stat().st_size
+        end_s = float(hours * HOUR_S)
+
+        def overview() -> object:
+            return reader.samples(1, None, None, ("t_s", "voltage_V"))
+
+        def last_hour() -> object:
+            return reader.samples(1, end_s - HOUR_S, None, ("t_s", "voltage_V", "current_A"))
+
+        return [
+            Figure("a sealed sample, plain Parquet", size / sealed.n, "bytes", 20.0),
+            Figure("last hour of a sealed run", _typical_s(last_hour) * 1e3, "ms", 10.0),
+            Figure(f"overview of a run of {hours} h at 1 Hz", _typical_s(overview, 2) * 1e3, "ms", 50.0),
+        ]
+
+
+def _typical_s(look: Callable[[], object], times: int = 9) -> float:
+    look()
+    spent_s = []
+    for _ in range(times):
+        began_s = time.monotonic()
+        look()
+        spent_s.append(time.monotonic() - began_s)
+    return median(spent_s)
+
+
+async def _fill(folder: Path, hours: int, tail_s: int = 0) -> None:
+    """Store a run of so many hours at 1 Hz, the last ``tail_s`` in commits of half a second's worth."""
+    store = Store(folder)
+    await store.open()
+    program = cycling()
+    info = RunInfo(
+        run=1, name="long", station="bench", protocol="p", cell="c", state="finished", submitted_unix_s=0.0
+    )
+    store.add_run(info, program, {})
+    for first_h in range(0, hours, BATCH_H):
+        seconds = min(BATCH_H, hours - first_h) * HOUR_S
+        store.add_samples(cycling_samples(1, first_h * HOUR_S, seconds))
+        await store.commit()
+    for second in range(tail_s):
+        store.add_samples(cycling_samples(1, hours * HOUR_S + second, 1))
+        await store.commit()
+    await store.close()
+
+
+async def _seal(folder: Path) -> SealedFile:
+    store = Store(folder)
+    await store.open()
+
+    async def write(where: Path, run: int) -> SealedFile:
+        return await asyncio.to_thread(seal_run, where, run)
+
+    sealed = await store.seal(1, write)
+    await store.close()
+    return sealed
