@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 _NAMES = ("depletion", "short_circuit", "limits")
 """All guards, in the order in which they are asked what made a limit on board fire."""
 
-_LITHIUM_CELLS = ("symmetric", "asymmetric")
-"""Where E is an overpotential, as short_circuit and depletion need it; elsewhere R = E/I says nothing."""
-
 
 class Watch:
     """Tells each guard of a run what happens and hands back the first verdict that stops.
@@ -136,7 +133,7 @@ class Watch:
 
 
 def _fits(name: str, program: Program) -> bool:
-    return name == "limits" or program.cell.geometry in _LITHIUM_CELLS
+    return name == "limits" or program.cell.shows_overpotential
 
 
 def _make(name: str, program: Program) -> Guard:

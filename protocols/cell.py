@@ -49,6 +49,11 @@ class Cell(Frozen):
     max_loss: float = Field(default=0.5, ge=0, le=1)
     """Largest part of each stripped charge that may never come back (design: Depletion)."""
 
+    @property
+    def shows_overpotential(self) -> bool:
+        """Whether E is an overpotential, as short_circuit and depletion need it; else E/I says nothing."""
+        return self.geometry in ("symmetric", "asymmetric")
+
     def inventory_C(self, side: Side) -> float | None:
         """Lithium at the start on one side, in C; None if unknown."""
         areal = (self.working if side == "working" else self.counter).inventory_C_per_m2

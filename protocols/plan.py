@@ -204,6 +204,11 @@ def _warnings(program: Program, charge: _Charge, capabilities: Capabilities) -> 
     yield from _lithium_warnings(program, "working", charge.highest, charge.from_working)
     yield from _lithium_warnings(program, "counter", -charge.lowest, charge.from_counter)
     yield from _window_warnings(program)
+    if not program.cell.shows_overpotential and set(program.guards.enabled) != {"limits"}:
+        yield (
+            f"No guard watches a {program.cell.geometry} cell for short circuits or used-up lithium yet: "
+            "it has its limits alone."
+        )
     if capabilities.at_host_loss == "stays on":
         yield f"{capabilities.model}: the cell stays driven when the daemon dies; don't leave it unattended."
     if not capabilities.open_circuit:
