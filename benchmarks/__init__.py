@@ -1,1 +1,1 @@
-"""Measures what design.md promises in *Numbers to reach*. ``python -m benchmarks``; nothing here is a test."""
+"""Measures what design.md promises in *Numbers to reach*. ``python -m benchmarks``; no test."""

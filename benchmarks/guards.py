@@ -25,7 +25,7 @@ def figures(half_cycles: int = 20) -> list[Figure]:
     for interval_s, rows in ((1.0, 1), (0.1, 1), (0.1, 10)):
         watch, meter = Watch.for_program(cycling()), HalfCycleMeter()
         of_polls = f"at {1 / interval_s:g} Hz, {rows} a poll"
-        us = _cost_us(lambda facts: watch.enter(facts), watch.samples, half_cycles, interval_s, rows)
+        us = _cost_us(watch.enter, watch.samples, half_cycles, interval_s, rows)
         found.append(Figure(f"all guards a sample, {of_polls}", us, "µs"))
         us = _cost_us(_begin(meter), _adding(meter), half_cycles, interval_s, rows)
         found.append(Figure(f"half-cycle meter a sample, {of_polls}", us, "µs"))

@@ -46,9 +46,7 @@ def figures(seconds: float = 8.0) -> list[Figure]:
     ]
 
 
-async def _run(
-    config: Path, box: subprocess.Popen[bytes], seconds: float
-) -> tuple[float, float, float]:
+async def _run(config: Path, box: subprocess.Popen[bytes], seconds: float) -> tuple[float, float, float]:
     """Return the time that passed in all cells, and the CPU time of host and box, in s."""
     (instrument,) = build_instruments(load_config(config)).values()
     await instrument.connect()

@@ -1,4 +1,4 @@
-"""What stored samples take: bytes on disk, time to commit, time to look at the last hour and at everything."""
+"""What stored samples take: bytes on disk, time to commit, time to look at an hour and at everything."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cycling_samples(run: int, first_s: int, seconds: int) -> Block:
     """Return samples of one run at 1 Hz, as a cell of 60 Ω and a 16-bit instrument give them."""
     rng = np.random.default_rng(first_s)
     block = empty_block(seconds)
-    t_s = first_s + np.arange(seconds) + 1e-6 * rng.integers(0, 300, seconds)
+    t_s = np.asarray(first_s + np.arange(seconds) + 1e-6 * rng.integers(0, 300, seconds), np.float64)
     half_cycles = (t_s // HALF_CYCLE_S).astype(np.int32)
     sign = 1.0 - 2.0 * (half_cycles % 2)
     block["channel"], block["t_s"] = run, t_s
@@ -65,10 +65,8 @@ async def _commit_all(folder: Path, runs: int, commits: int) -> list[Figure]:
     await store.open()
     blocks = [_of_all_runs(runs, second) for second in range(commits)]
     held_MB = uss_MB()
-    waits_s: list[float] = []
     began_s = time.process_time()
-    for block in blocks[:-1]:
-        waits_s.append(await _commit(store, block))
+    waits_s = [await _commit(store, block) for block in blocks[:-1]]
     cpu_s = time.process_time() - began_s
     grown_MB = uss_MB() - held_MB
     await store.close()

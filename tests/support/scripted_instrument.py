@@ -7,6 +7,7 @@ between, limits on board, markers. A test says what goes wrong.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ Voltage = Callable[[Step, float, float], float]
 
 def ohmic(step: Step, t_s: float, current_A: float) -> float:
     """Return E of a cell that is a resistor, with a little that changes so that no two samples are alike."""
-    return OHM * current_A * (1.0 + 0.01 * np.sin(t_s + step.index))
+    return OHM * current_A * (1.0 + 0.01 * math.sin(t_s + step.index))
 
 
 def runs_short(t_short_s: float) -> Voltage:
