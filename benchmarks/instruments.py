@@ -11,7 +11,7 @@ from drivers.instrument import ChannelLook, OpenCircuit, Poll, SegmentEnd
 from protocols.capabilities import Capabilities
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
-from protocols.measurements import empty_block
+from protocols.measurements import Block, empty_block
 from protocols.position import Position
 from protocols.program import Program
 from protocols.protocol import parse_protocol
@@ -20,7 +20,10 @@ from protocols.records import Ticket
 CURRENT_A = 1e-3
 HALF_CYCLE_S = 600.0
 TOO_HIGH_V = 4.0
-_NOISES = 1 << 14
+STEP_V = 10.0 / 65536
+"""Of a 16-bit converter of ±5 V."""
+_NOISES = 512
+_REFRESH_S = 5.0
 
 PROTOCOL = """\
 sandtime: 1
@@ -65,8 +68,7 @@ def overpotential(
     """Return E in V of a cell of 60 Ω with a nucleation spike, read by a 16-bit converter of ±5 V."""
     phase = t_s % HALF_CYCLE_S
     ohms = 60.0 * (1.0 + 0.2 * np.exp(-phase / 15.0) + 0.1 * phase / HALF_CYCLE_S)
-    step_V = 10.0 / 65536
-    return np.asarray(np.rint((sign * CURRENT_A * ohms) / step_V + 0.5 * noise) * step_V)
+    return np.asarray(np.rint((sign * CURRENT_A * ohms) / STEP_V + 0.5 * noise) * STEP_V)
 
 
 class Synthetic:
@@ -82,11 +84,13 @@ class Synthetic:
         self.poll_began_s: list[float] = []
         self.reactions_s: list[float] = []
         """For each stop: the time since the poll that brought the sample which decided."""
-        self._rng = np.random.default_rng(seed)
-        self._noise = self._rng.standard_normal(_NOISES)
-        self._place = 0
+        rng = np.random.default_rng(seed)
+        self._noise = STEP_V * np.rint(0.7 * rng.standard_normal((_NOISES, channels)))
+        self._shown = empty_block(channels)
+        self._shown["channel"] = np.arange(channels)
+        self._refresh_at_s = 0.0
         self._epoch_s = epoch_s
-        self._phase_s = self._rng.uniform(0.0, 2 * HALF_CYCLE_S, channels)
+        self._phase_s = rng.uniform(0.0, 2 * HALF_CYCLE_S, channels)
         self._running = np.zeros(channels, dtype=bool)
         self._too_high = np.zeros(channels, dtype=bool)
         self._stopped: list[int] = []
@@ -125,6 +129,7 @@ class Synthetic:
     def raise_voltage(self, channel: int) -> None:
         """Let a channel show a voltage beyond its limits from now on."""
         self._too_high[channel] = True
+        self._refresh_at_s = 0.0
 
     async def poll(self) -> Poll:
         """Return one sample of each running channel, and the ends of those that were stopped."""
@@ -144,22 +149,24 @@ class Synthetic:
         return (time.process_time() - began_s) / polls
 
     def _measure(self, now_s: float) -> Poll:
-        channels = np.flatnonzero(self._running)
-        rows = empty_block(len(channels))
-        rows["channel"], rows["t_s"] = channels, now_s
-        programme_s = now_s + self._phase_s[channels]
-        half_cycles = (programme_s // HALF_CYCLE_S).astype(np.int32)
-        rows["visit"], rows["step"] = np.divmod(half_cycles, 2)
-        sign = 1.0 - 2.0 * rows["step"]
-        rows["voltage_V"] = overpotential(programme_s, sign, self._take_noise(len(rows)))
-        rows["voltage_V"][self._too_high[channels]] = TOO_HIGH_V
-        rows["current_A"] = sign * CURRENT_A + 1e-7 * self._take_noise(len(rows))
+        if now_s >= self._refresh_at_s:
+            self._refresh(now_s)
+        rows: Block = self._shown[self._running]
+        rows["t_s"] = now_s
+        rows["voltage_V"] += self._noise[len(self.poll_began_s) % _NOISES, : len(rows)]
         end = SegmentEnd("stopped", Position(step=0, loops=(0,)))
         ended, self._stopped = dict.fromkeys(self._stopped, end), []
         return Poll(samples=rows, ended=ended)
 
-    def _take_noise(self, rows: int) -> NDArray[np.float64]:
-        if self._place + rows > _NOISES:
-            self._place = 0
-        self._place += rows
-        return self._noise[self._place - rows : self._place]
+    def _refresh(self, now_s: float) -> None:
+        """Bring up to date what changes slowly, so that a poll costs little."""
+        programme_s = now_s + self._phase_s
+        half_cycles = (programme_s // HALF_CYCLE_S).astype(np.int32)
+        shown = self._shown
+        shown["visit"], shown["step"] = np.divmod(half_cycles, 2)
+        sign = 1.0 - 2.0 * shown["step"]
+        shown["voltage_V"] = overpotential(programme_s, sign, np.zeros(len(sign)))
+        shown["voltage_V"][self._too_high] = TOO_HIGH_V
+        shown["current_A"] = sign * CURRENT_A
+        to_change_s = float(((half_cycles + 1) * HALF_CYCLE_S - programme_s).min())
+        self._refresh_at_s = now_s + min(to_change_s, _REFRESH_S)

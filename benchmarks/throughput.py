@@ -181,7 +181,7 @@ class Bench:
     async def _until_all_run(self) -> None:
         async with asyncio.timeout(START_TIMEOUT_S):
             # Nothing tells of a first sample but the run itself.
-            while any(run.progress.step < 0 for run in self._runs.values()):  # noqa: ASYNC110
+            while any(run.progress.step < 0 for run in self._runs.values()):  # noqa: ASYNC110 - see above
                 await asyncio.sleep(0.1)
 
     @staticmethod
@@ -192,7 +192,7 @@ class Bench:
 
     async def _measure(self, broker: psutil.Process) -> None:
         self._forget()
-        broker_began = broker.cpu_times()
+        broker_began_s = _cpu_s(broker)
         samples, began_s = self._store.samples, time.process_time()
         await self._shake()
         outcome = self.outcome
@@ -201,10 +201,7 @@ class Bench:
             len(box.poll_began_s) for box in self._instruments
         )
         outcome.samples = self._store.samples - samples
-        broker_ended = broker.cpu_times()
-        outcome.broker_cpu_s = (
-            broker_ended.user + broker_ended.system - broker_began.user - broker_began.system
-        )
+        outcome.broker_cpu_s = _cpu_s(broker) - broker_began_s
         outcome.broker_MB = uss_MB(broker)
         outcome.durable_s = self._store.ages_s
         outcome.reactions_s = [age for box in self._instruments for age in box.reactions_s]
@@ -233,6 +230,11 @@ class Bench:
                 self.outcome.heard_s.append(age_s)
 
 
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 def measure(load: Load) -> Outcome:
     """Measure one load in this process."""
     with tempfile.TemporaryDirectory() as folder:
@@ -257,7 +259,7 @@ def _figures(load: Load, outcome: Outcome) -> list[Figure]:
         Figure(f"sample → durable, p99, {rate}", p99(outcome.durable_s), "s", 0.75),
         Figure(f"sample → MQTT subscriber, p99, {rate}", p99(outcome.heard_s), "s", 0.25),
         Figure(
-            f"deciding sample delivered → stop called, p99, {rate}",
+            f"deciding sample → stop called, p99, {rate}",
             p99(outcome.reactions_s) * 1e3,
             "ms",
             50.0,

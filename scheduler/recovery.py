@@ -13,6 +13,7 @@ import numpy as np
 
 from drivers.instrument import SegmentEnd
 from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.position import Position
 from protocols.records import RunInfo
 from scheduler.clock import Clock
 from scheduler.recorder import Recorder
@@ -43,11 +44,11 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     verdict = _replay(run, reader)
     run.progress.closed = [cycle for cycle in run.progress.closed if cycle.number not in known]
     _take_verdicts(run, reader.verdicts(info.run), verdict)
-    if run.phase == "test":
+    came_to_its_end = run.end is not None and run.end.reason == "complete"
+    if run.phase == "test" and not came_to_its_end:
         run.stop_wanted = _why_stop(info, run.verdict)
-    if info.state in ("paused", "waiting") and last.state == "ended":
+    if info.state in ("paused", "waiting") and run.end is not None:
         run.stop_wanted = PAUSED
-        run.end = SegmentEnd("stopped", run.progress.position())
     run.pausing = run.stop_wanted == PAUSED
     run.expect_gap()
     return run
@@ -74,6 +75,7 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     if saved is not None:
         since, state = saved
         run.progress.restore(state)
+        run.end = _saved_end(state)
     verdict: Verdict | None = None
     for item in _since(run, reader, since):
         if isinstance(item, dict):
@@ -82,6 +84,14 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
             found = run.progress.spectrum(*item)
         verdict = verdict or found
     return verdict
+
+
+def _saved_end(state: dict[str, object]) -> SegmentEnd | None:
+    """Return how the last segment ended, if it had ended and was drained when the state was saved."""
+    end = state.get("end")
+    if not isinstance(end, dict):
+        return None
+    return SegmentEnd(end["reason"], Position.model_validate(end["position"]), end["message"])
 
 
 def _since(

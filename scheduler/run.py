@@ -249,7 +249,11 @@ class ActiveRun:
     def save_progress(self) -> None:
         """Queue the state of guards and progress as it is after the newest handed-over sample."""
         self._saved_s = self.progress.t_s
-        self._store.save_guards(self.number, self.progress.t_s, self.progress.state())
+        state = self.progress.state()
+        if self.end is not None:
+            position = self.end.position.model_dump(mode="json")
+            state["end"] = {"reason": self.end.reason, "message": self.end.message, "position": position}
+        self._store.save_guards(self.number, self.progress.t_s, state)
 
     def opened(self, outcome: OpenCircuit) -> None:
         """Take note of what a stop came to."""

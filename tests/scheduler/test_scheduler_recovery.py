@@ -160,3 +160,22 @@ async def test_a_protected_run_that_dies_in_afterwards_stays_protected(bench: Be
     bench.keep()
     await bench.until(lambda: run.number in bench.ended)
     assert bench.store.reader.run(run.number).state == "protected"
+
+
+async def test_an_end_that_was_stored_is_not_forgotten(bench: Bench) -> None:
+    """The daemon dies after the last sample and before the circuit was confirmed open."""
+    bench.instrument.unconfirmed_stops = 10**9
+    run = bench.submit(program(driven(0, CURRENT_A, 20.0), Rest(index=1, label="", duration_s=5.0)))
+    bench.keep()
+    await bench.until(lambda: run.end is not None and run.info.state == "stopping")
+    await bench.rest()
+    await bench.recorder.commit()
+    await bench.die()
+    await bench.live()
+    bench.instrument.unconfirmed_stops = 0
+    bench.instrument.held.clear()
+    run = bench.recover(run.number)
+    bench.keep()
+    await bench.until(lambda: run.number in bench.ended)
+    assert bench.store.reader.run(run.number).state == "finished"
+    assert not bench.store.reader.gaps(run.number)

@@ -1,0 +1,43 @@
+"""The benchmarks run, with tiny parameters; how fast anything is, is no test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks import guards, latency, memory, simulation, storage, throughput
+from benchmarks.figures import Figure, table
+
+TINY: dict[str, Callable[[], list[Figure]]] = {
+    "guards": lambda: guards.figures(half_cycles=2),
+    "latency": lambda: latency.figures(channels=1, repeats=1),
+    "memory": lambda: memory.figures(channels=1),
+    "simulation": lambda: simulation.figures(seconds=0.3),
+    "storage": lambda: storage.figures(runs=3, commits=5, live_h=2, long_h=2),
+    "throughput": lambda: throughput.figures(
+        (throughput.Load(0.1, instruments=2, channels=2, seconds=2.0, settle_s=0.3),)
+    ),
+}
+
+
+@pytest.mark.parametrize("group", TINY)
+def test_each_group_measures_something(group: str) -> None:
+    figures = TINY[group]()
+    assert len({figure.what for figure in figures}) == len(figures) > 0
+    assert all(math.isfinite(figure.value) and figure.value >= 0 for figure in figures), figures
+    assert all(figure.what in table(figures) for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("figure", "mark"),
+    [
+        (Figure("a", 1.0, "s", 2.0), "reached"),
+        (Figure("a", 3.0, "s", 2.0), "MISSED"),
+        (Figure("a", 3.0, "s", 2.0, at_least=True), "reached"),
+        (Figure("a", 3.0, "s"), ""),
+    ],
+)
+def test_a_figure_says_whether_it_is_good_enough(figure: Figure, mark: str) -> None:
+    assert figure.cells()[3] == mark
