@@ -26,8 +26,9 @@ def figures(channels: int = 16, repeats: int = 3) -> list[Figure]:
         seconds = _submit(both, both.stations)
         count = _stored(both, list(range(1, many + 1)))
         both.kill_daemon()
-        again_s = both.start_daemon()
+        # Counted before the next daemon fetches more, which would hide a loss.
         lost = count - _stored(both, list(range(1, many + 1)))
+        again_s = both.start_daemon()
         with both.client() as client:
             began_s = time.monotonic()
             confirmed = all(outcome.open_circuit_confirmed for outcome in client.stop_all())
