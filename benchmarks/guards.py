@@ -75,7 +75,7 @@ def _begin(meter: HalfCycleMeter) -> Callable[[StepFacts], object]:
 
 def _adding(meter: HalfCycleMeter) -> Callable[[list[float], list[float], list[float], list[float]], object]:
     def add(t: list[float], voltage: list[float], current: list[float], charge: list[float]) -> None:
-        meter.add(np.asarray(t), np.asarray(voltage), np.asarray(current))
+        meter.add(t, voltage, current)
 
     return add
 

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterable
 
 import aiomqtt
 import numpy as np
+from pydantic_core import to_json
 
-from protocols.measurements import COLUMNS, Block
+from protocols.measurements import COLUMNS, SAMPLE, Block
 from protocols.records import RunInfo
 from scheduler.clock import Clock
 from scheduler.recorder import LiveBlock
@@ -133,11 +134,17 @@ class Publisher:
             await self._publish(client, f"{station}/state", message, qos=1, retain=True)
 
     async def _publish_samples(self, client: aiomqtt.Client) -> None:
-        for instrument, blocks in self._blocks.items():
-            if blocks:
-                rows = np.concatenate(list(blocks))[-MAX_ROWS:]
-                blocks.clear()
-                await self._publish(client, f"{instrument}/sample", self._sample_message(rows))
+        """Publish all instruments at once: one after the other, each would wait for a turn of the loop."""
+        waiting = {name: blocks for name, blocks in self._blocks.items() if blocks}
+        if not waiting:
+            return
+        async with asyncio.timeout(TIMEOUT_S):
+            await asyncio.gather(
+                *(
+                    self._publish(client, f"{name}/sample", self._sample_message(_newest(blocks)))
+                    for name, blocks in waiting.items()
+                )
+            )
 
     def _sample_message(self, rows: Block) -> dict[str, object]:
         columns = {name: rows[name].tolist() for name in COLUMNS}
@@ -155,7 +162,7 @@ class Publisher:
         retain: bool = False,
     ) -> None:
         payload = _as_json({key: value for key, value in message.items() if value is not None})
-        await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=TIMEOUT_S)
+        await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=math.inf)
 
 
 def _is_cancelled() -> bool:
@@ -176,17 +183,13 @@ def _state_message(info: RunInfo) -> dict[str, object]:
     }
 
 
-def _as_json(message: dict[str, object]) -> str:
+def _as_json(message: dict[str, object]) -> bytes:
     """Return JSON, which has no word for a value that is not a number: it becomes null."""
-    try:
-        return json.dumps(message, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(message), allow_nan=False)
+    return to_json(message, inf_nan_mode="null")
 
 
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _newest(blocks: deque[Block]) -> Block:
+    """Take the newest rows."""
+    rows = blocks[0] if len(blocks) == 1 else np.concatenate(list(blocks), dtype=SAMPLE)
+    blocks.clear()
+    return rows[-MAX_ROWS:]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from analysis.kramers_kronig import summarize
 from drivers.instrument import ChannelValues, Poll
-from protocols.measurements import Block, Spectrum, SpectrumSummary, empty_block
+from protocols.measurements import Block, Spectrum, SpectrumSummary
+from scheduler.columns import NOT_OURS, Columns
 from scheduler.run import ActiveRun
 
 log = logging.getLogger(__name__)
@@ -20,15 +23,10 @@ log = logging.getLogger(__name__)
 class Judged:
     """A poll's data as the store keeps them: in run time, under run numbers, of our runs only."""
 
-    blocks: list[Block] = field(default_factory=list)
+    samples: Block
     spectra: list[tuple[ActiveRun, Spectrum, SpectrumSummary]] = field(default_factory=list)
     brought_s: float = 0.0
     """Most instrument time that the poll brought to one run."""
-
-    @property
-    def samples(self) -> Block:
-        """All samples."""
-        return np.concatenate(self.blocks) if self.blocks else empty_block()
 
 
 def judge(poll: Poll, runs: Mapping[int, ActiveRun]) -> Judged:
@@ -36,24 +34,31 @@ def judge(poll: Poll, runs: Mapping[int, ActiveRun]) -> Judged:
 
     A run whose data can't be followed is to be opened as well: nobody watches its cell any more.
     """
-    judged = Judged()
-    for channel, items in stream(poll):
+    columns = Columns.of(poll.samples)
+    judged = Judged(poll.samples)
+    followed = 0
+    for channel, items in stream(columns, poll.spectra):
         run = runs.get(channel)
         if run is None:
             continue
         before_s = run.progress.t_s
         try:
-            _follow(run, items, judged)
+            followed += _follow(run, items, columns, judged)
         except Exception as error:
             # One run's bad data must not leave the other cells unwatched.
             log.exception("run %d can't be followed, its circuit is opened", run.number)
             run.give_up(f"its data could not be followed: {error!r}")
         judged.brought_s = max(judged.brought_s, run.progress.t_s - before_s)
     _look_at_sweeps(poll.values, runs)
+    columns.write(poll.samples)
+    if followed < len(poll.samples):
+        judged.samples = poll.samples[np.asarray(columns.run) != NOT_OURS]
     return judged
 
 
-def _follow(run: ActiveRun, items: list[Block | Spectrum], judged: Judged) -> None:
+def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, judged: Judged) -> int:
+    """Let a run follow its items; return how many samples were among them."""
+    samples = 0
     for item in items:
         if isinstance(item, Spectrum):
             spectrum = run.in_run_time(item)
@@ -61,8 +66,9 @@ def _follow(run: ActiveRun, items: list[Block | Spectrum], judged: Judged) -> No
             judged.spectra.append((run, spectrum, summary))
             run.heed(run.progress.spectrum(spectrum, summary))
         else:
-            run.heed(run.take(item))
-            judged.blocks.append(item)
+            run.heed(run.take(columns, item))
+            samples += item.stop - item.start
+    return samples
 
 
 def _look_at_sweeps(values: list[ChannelValues], runs: Mapping[int, ActiveRun]) -> None:
@@ -72,28 +78,38 @@ def _look_at_sweeps(values: list[ChannelValues], runs: Mapping[int, ActiveRun]) 
             run.heed(run.progress.live(run.progress.t_s, value.voltage_V, value.current_A))
 
 
-def stream(poll: Poll) -> Iterator[tuple[int, list[Block | Spectrum]]]:
+def stream(columns: Columns, spectra: Sequence[Spectrum]) -> Iterator[tuple[int, list[slice | Spectrum]]]:
     """Yield each channel with its samples and spectra in the order in which they were measured."""
-    samples = poll.samples
-    channels = samples["channel"]
-    edges = np.flatnonzero(np.diff(channels)) + 1
-    blocks = {int(block["channel"][0]): block for block in np.split(samples, edges) if len(block)}
-    spectra: dict[int, list[Spectrum]] = {}
-    for spectrum in poll.spectra:
-        spectra.setdefault(spectrum.channel, []).append(spectrum)
-    for channel in sorted(blocks.keys() | spectra.keys()):
-        yield channel, _merge(blocks.get(channel), spectra.get(channel, []))
+    rows = _rows(columns.channel)
+    if not spectra:
+        for channel, where in rows.items():
+            yield channel, [where]
+        return
+    for channel in sorted(rows.keys() | {spectrum.channel for spectrum in spectra}):
+        own = [spectrum for spectrum in spectra if spectrum.channel == channel]
+        yield channel, _merge(columns.t_s, rows.get(channel, slice(0, 0)), own)
 
 
-def _merge(block: Block | None, spectra: list[Spectrum]) -> list[Block | Spectrum]:
-    items: list[Block | Spectrum] = []
-    rest = block if block is not None else empty_block()
+def _rows(channels: list[int]) -> dict[int, slice]:
+    """Return where each channel's samples stand."""
+    rows = {}
+    first = 0
+    for channel, same in itertools.groupby(channels):
+        last = first + len(list(same))
+        rows[channel] = slice(first, last)
+        first = last
+    return rows
+
+
+def _merge(t_s: list[float], rows: slice, spectra: list[Spectrum]) -> list[slice | Spectrum]:
+    items: list[slice | Spectrum] = []
+    first = rows.start
     for spectrum in sorted(spectra, key=lambda item: item.t_start_s):
-        split = int(np.searchsorted(rest["t_s"], spectrum.t_start_s, side="right"))
-        if split:
-            items.append(rest[:split])
+        split = bisect_right(t_s, spectrum.t_start_s, first, rows.stop)
+        if split > first:
+            items.append(slice(first, split))
         items.append(spectrum)
-        rest = rest[split:]
-    if len(rest):
-        items.append(rest)
+        first = split
+    if rows.stop > first:
+        items.append(slice(first, rows.stop))
     return items

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from analysis.cycles import HalfCycleMeter
 from guards.guard import StepFacts
 from guards.watch import Watch
@@ -73,7 +71,7 @@ class Progress:
             charge = self._integrate(*lists, current[a] if entered else self.current_A)
             charges += charge
             half_cycles += [self.half_cycle] * (b - a)
-            self.meter.add(*(np.asarray(values) for values in lists))
+            self.meter.add(*lists)
             if self.judging and verdict is None:
                 verdict = self.watch.samples(*lists, charge)
         return charges, half_cycles, verdict

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Literal
-
-import numpy as np
 
 from drivers.instrument import OpenCircuit, SegmentEnd
 from protocols.errors import InstrumentError
-from protocols.measurements import Block, Spectrum, Verdict
+from protocols.measurements import Spectrum, Verdict
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import ENDED, Gap, RunInfo, RunState, Ticket
 from scheduler.clock import Clock
+from scheduler.columns import Columns
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
 from storage.store import Store
@@ -197,24 +197,20 @@ class ActiveRun:
             reason = "samples that were fetched but not yet stored when the daemon died"
             self._recorder.gap(self.number, Gap(t_from_s=last_s, t_to_s=t_s, reason=reason))
 
-    def take(self, rows: Block) -> Verdict | None:
-        """Follow new samples of this run: run time, charge and half-cycle are written into ``rows``.
+    def take(self, columns: Columns, rows: slice) -> Verdict | None:
+        """Follow new samples of this run: its number, run time, charge and half-cycle are filled in.
 
         Raises InstrumentError if a time is no number.
         """
-        if not np.isfinite(rows["t_s"]).all():
+        t = [t_s + self.offset_s for t_s in columns.t_s[rows]]
+        if not all(map(math.isfinite, t)):
             raise InstrumentError("a sample has no finite t_s; its driver has a fault")
-        t = (rows["t_s"] + self.offset_s).tolist()
         self._look_for_gap(t[0])
         charge, half_cycle, verdict = self.progress.take(
-            t,
-            rows["voltage_V"].tolist(),
-            rows["current_A"].tolist(),
-            rows["step"].tolist(),
-            rows["visit"].tolist(),
+            t, columns.voltage_V[rows], columns.current_A[rows], columns.step[rows], columns.visit[rows]
         )
-        rows["t_s"], rows["charge_C"], rows["half_cycle"] = t, charge, half_cycle
-        rows["channel"] = self.number
+        columns.run[rows] = [self.number] * len(t)
+        columns.t_s[rows], columns.charge_C[rows], columns.half_cycle[rows] = t, charge, half_cycle
         self._samples += len(t)
         return verdict
 

@@ -10,7 +10,6 @@ import typer
 
 from monitor.client import Client
 from monitor.output import say
-from protocols.errors import InstrumentError
 from protocols.records import ENDED, RunInfo
 from scheduler.requests import RunReply, StopOutcome
 
@@ -45,17 +44,30 @@ def describe_stop(outcome: StopOutcome) -> str:
 
 
 def watch(client: Client, number: int, longest_s: float | None = None) -> RunInfo:
-    """Follow a run to its end on stderr. Ctrl-C asks whether to open the circuit."""
+    """Follow a run to its end on stderr. Ctrl-C asks whether to open the circuit.
+
+    Raises InstrumentError if it can't be confirmed open.
+    """
     show = progress_line()
     while True:
         try:
             reply = client.run(number)
+            if reply.run.state == "queued" and not reply.waits_for:
+                reply = reply.model_copy(update={"waits_for": _missing_contact(client, reply.run.station)})
             show(reply, longest_s)
             if reply.run.state in ENDED:
                 return reply.run
             time.sleep(WATCH_S)
         except KeyboardInterrupt:
             _ask_to_stop(client, number)
+
+
+def _missing_contact(client: Client, station: str) -> str:
+    """Name the instrument of a station if it can't be reached; empty if it can."""
+    lost = [
+        item.name for item in client.status().instruments if station in item.stations and not item.reachable
+    ]
+    return f"contact with {lost[0]}: is it on, and its address right?" if lost else ""
 
 
 def progress_line() -> Callable[[RunReply, float | None], None]:
@@ -82,10 +94,7 @@ def _ask_to_stop(client: Client, number: int) -> None:
     say()
     if sys.stdin.isatty() and not _confirmed(f"Open the circuit of run {number}?"):
         return
-    try:
-        say(describe_stop(client.stop(number, "stopped by a person (Ctrl-C)")))
-    except InstrumentError as error:
-        say(str(error))
+    say(describe_stop(client.stop(number, "stopped by a person (Ctrl-C)")))
 
 
 def _confirmed(question: str) -> bool:

@@ -18,11 +18,13 @@ CURRENT_A = 1e-3
 LASTS_s = 1000.0
 
 
-def stretch(begin_s: float, current_A: float, times: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+def stretch(
+    begin_s: float, current_A: float, times: Floats | None = None
+) -> tuple[list[float], list[float], list[float]]:
     """Samples of a half-cycle: E = I · (40 Ω + 10 Ω · share of time)."""
     since = np.arange(1.0, LASTS_s + 1.0) if times is None else times
     resistance = 40.0 + 10.0 * since / LASTS_s
-    return begin_s + since, current_A * resistance, np.full(len(since), current_A)
+    return (begin_s + since).tolist(), (current_A * resistance).tolist(), [current_A] * len(since)
 
 
 def begin(meter: HalfCycleMeter, number: int, t_s: float, current_A: float) -> HalfCycle | None:
@@ -63,7 +65,7 @@ def test_a_rest_neither_ends_a_half_cycle_nor_adds_charge() -> None:
     begin(meter, 0, 0.0, CURRENT_A)
     meter.add(*stretch(0.0, CURRENT_A, np.arange(1.0, 501.0)))
     begin(meter, 1, 500.0, 0.0)
-    meter.add(np.array([600.0, 700.0]), np.array([0.3, 0.3]), np.zeros(2))
+    meter.add([600.0, 700.0], [0.3, 0.3], [0.0, 0.0])
     begin(meter, 2, 800.0, CURRENT_A)
     meter.add(*stretch(800.0, CURRENT_A, np.arange(1.0, 501.0)))
     row = meter.close(complete=True)

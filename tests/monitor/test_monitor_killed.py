@@ -42,6 +42,18 @@ def _outcomes(bench: Lab, runs: list[int]) -> list[tuple[str, str | None]]:
     return [(info.state, info.verdict.kind if info.verdict else None) for info in infos]
 
 
+def _let_run(bench: Lab, runs: list[int], samples: int) -> None:
+    """Wait until one of the runs has so many more samples, or all have ended."""
+    wanted = {run: bench.reader().count(run) + samples for run in runs}
+
+    def far_enough() -> bool:
+        return any(bench.reader().count(run) > wanted[run] for run in runs) or all(
+            bench.info(run).state in ENDED for run in runs
+        )
+
+    bench.until(far_enough, "samples between two kills")
+
+
 @pytest.mark.timeout(400)
 def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 - when to kill is no secret
@@ -49,18 +61,7 @@ def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
         runs = _submit_all(bench)
         acknowledged = dict.fromkeys(runs, 0)
         for _ in range(KILLS):
-            before = {run: bench.reader().count(run) for run in runs}
-            wanted = chance.randrange(100, 1200)
-            bench.until(
-                lambda: (
-                    any(
-                        bench.reader().count(run) > before[run] + wanted
-                        for run in runs  # noqa: B023
-                    )
-                    or all(bench.info(run).state in ENDED for run in runs)
-                ),
-                "samples between two kills",
-            )
+            _let_run(bench, runs, chance.randrange(100, 1200))
             counts = {run: bench.reader().count(run) for run in runs}
             bench.kill_daemon()
             for run in runs:

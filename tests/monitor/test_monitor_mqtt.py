@@ -132,18 +132,20 @@ def _check_the_samples(bench: Lab, listener: Listener, runs: list[int]) -> None:
         assert len(heard[run]) > 0.5 * len(stored)
 
 
-def _times(content: dict[str, list[float]], run: int) -> np.ndarray:
-    return np.array(content["t_s"])[np.array(content["run"]) == run]
+def _times(content: dict[str, list[float]], run: int) -> list[float]:
+    return [t_s for t_s, of in zip(content["t_s"], content["run"], strict=True) if of == run]
 
 
 def _hear_two_runs(bench: Lab, port: int) -> None:
     with _listening(bench, port) as listener:
         runs = [bench.submit(SHORT, station, cell()) for station in ("s1", "s2")]
-        for station in ("s1", "s2"):
-            bench.until(
-                lambda station=station: listener.last(f"{BASE}/{station}/state").get("state") == "finished",
-                f"the end of the run on {station}",
-            )
+        bench.until(
+            lambda: all(
+                listener.last(f"{BASE}/{station}/state").get("state") == "finished"
+                for station in ("s1", "s2")
+            ),
+            "the ends of both runs",
+        )
         _check_a_finished_run(bench, listener, runs[0])
         _check_the_samples(bench, listener, runs)
     with _listening(bench, port) as late:

@@ -10,6 +10,7 @@ from scripted_instrument import CURRENT_A, Bench, bench_in, driven, program, run
 
 from protocols.program import Rest
 from scheduler import keeper
+from scheduler.columns import Columns
 from scheduler.run import ActiveRun
 
 
@@ -81,7 +82,9 @@ async def test_a_limit_whose_tail_the_dead_daemon_had_fetched_is_a_limit(bench: 
     bench.instrument.now_s += 20.0
     block, _ = segment.fetch(30.0)
     if len(block):
-        run.take(block)
+        columns = Columns.of(block)
+        run.take(columns, slice(0, len(block)))
+        columns.write(block)
         bench.store.add_samples(block)
     segment.told_end = True
     await bench.store.commit()
