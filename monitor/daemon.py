@@ -177,6 +177,8 @@ async def _publish(daemon: Daemon) -> None:
     if host:
         await publisher.run(host, port)
     state_file = daemon.config.data / BROKER_FILE
+    # One that was killed leaves its file behind.
+    state_file.unlink(missing_ok=True)
     while True:
         try:
             async with embedded_broker() as (port, process):

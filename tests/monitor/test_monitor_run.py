@@ -112,6 +112,26 @@ def test_run_uses_the_daemon_that_is_there(bench: Lab) -> None:
         assert client.status().ready
 
 
+def test_run_says_that_its_instrument_does_not_answer(tmp_path: Path) -> None:
+    alone = Lab(tmp_path, ["seed = 1"])
+    (tmp_path / "cell.yaml").write_text(cell(), encoding="utf-8")
+    (tmp_path / "long.yaml").write_text(LONG, encoding="utf-8")
+    process = _start(alone, "long.yaml")
+    try:
+        assert process.stderr is not None
+        said = ""
+        while "contact with vsp" not in said:
+            line = process.stderr.readline()
+            assert line, f"ended without a word of the instrument: {said}"
+            said += line
+    finally:
+        process.kill()
+        daemon = psutil.Process(json.loads((alone.data / STATE_FILE).read_text(encoding="utf-8"))["pid"])
+        daemon.terminate()
+        process.communicate()
+    daemon.wait(timeout=20)
+
+
 def test_the_progress_line_leaves_out_what_no_longer_holds() -> None:
     info = RunInfo(
         run=3,
