@@ -20,6 +20,8 @@ from protocols.program import Limits
 _TICK_S = 0.9
 """The level is learnt once a second; the tenth less keeps a 1 Hz stream with jitter whole."""
 
+_MAH_PER_C = 1 / 3.6
+
 _WORDS: dict[VerdictKind, str] = {
     "li_depletion": "Lithium used up",
     "contact_loss": "Contact lost",
@@ -239,13 +241,19 @@ class Depletion:
         event_s: float,
         evidence: dict[str, float | str],
     ) -> Verdict:
-        shown = {key: f"{v:.4g}" if isinstance(v, float) else v for key, v in evidence.items()}
         message = (
-            f"{_WORDS[kind]}: E = {shown['voltage_V']} V at {shown['current_A']} A "
-            f"while the {shown['stripping_side']} electrode strips "
-            f"({shown['criterion']}; threshold {shown['threshold']}). "
-            f"Lithium there, in C: {shown['inventory_C']} at first, {shown['net_stripped_C']} stripped net."
+            f"{_WORDS[kind]}: E = {_in(evidence['voltage_V'], 1.0, 'V')} "
+            f"at {_in(evidence['current_A'], 1e3, 'mA')} "
+            f"while the {evidence['stripping_side']} electrode strips "
+            f"({evidence['criterion']}; threshold {_in(evidence['threshold'], 1.0, '').strip()}). "
+            f"Lithium there: {_in(evidence['inventory_C'], _MAH_PER_C, 'mAh')} at first, "
+            f"{_in(evidence['net_stripped_C'], _MAH_PER_C, 'mAh')} stripped net."
         )
         return Verdict(
             kind=kind, tier=tier, time_s=t_s, event_s=event_s, side=side, message=message, evidence=evidence
         )
+
+
+def _in(value: float | str, factor: float, unit: str) -> str:
+    """Return a number in a lab's unit, or the word that stands for it."""
+    return f"{value * factor:.4g} {unit}" if isinstance(value, float) else value

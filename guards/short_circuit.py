@@ -206,7 +206,7 @@ class ShortCircuit:
         message = (
             f"Short circuit: R fell to {resistance:.4g} Ω, under {s.limit_ohm:.4g} Ω "
             f"({words} {baseline:.4g} Ω), and stayed there for {t_s - since_s:.1f} s; "
-            f"E = {voltage_V:.4g} V at {current_A:.4g} A."
+            f"E = {voltage_V * 1e3:.4g} mV at {current_A * 1e3:.4g} mA."
         )
         evidence: dict[str, float | str] = {
             "criterion": criterion,

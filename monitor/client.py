@@ -15,16 +15,18 @@ from protocols.errors import (
     InstrumentError,
     InvalidFileError,
     NotAllowedError,
+    NotFoundError,
     Problem,
     SandtimeError,
     UnreachableError,
 )
 from protocols.records import RunInfo
-from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
+from scheduler.requests import STATE_FILE, RunReply, StatusReply, StopOutcome, Submission
 
-STATE_FILE = "daemon.json"
-"""In the data folder: url, token and pid of the daemon that runs there."""
 TIMEOUT_S = 60.0
+
+KINDS = (UnreachableError, InstrumentError, NotAllowedError, BusyError, NotFoundError)
+"""Errors of the daemon that are raised here as what they were there."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -106,6 +108,6 @@ def _error_of(reply: httpx.Response) -> SandtimeError:
         return SandtimeError(f"the daemon answered {reply.status_code} without saying why")
     if "problems" in body:
         return InvalidFileError([Problem(**problem) for problem in body["problems"]])
-    kinds = {kind.exit_code: kind for kind in (UnreachableError, InstrumentError, NotAllowedError, BusyError)}
+    kinds = {kind.exit_code: kind for kind in KINDS}
     kind = kinds.get(body.get("exit_code"), SandtimeError)
     return kind(str(body.get("detail", body)))

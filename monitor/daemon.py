@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drivers.biologic import capabilities
 from drivers.biologic import create as create_biologic
@@ -22,22 +22,26 @@ from drivers.biologic.settings import read_settings
 from drivers.instrument import Instrument
 from drivers.simulation.eclib import simulated_library
 from monitor.broker import embedded_broker
-from monitor.client import STATE_FILE
 from protocols.capabilities import Capabilities
 from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
 from scheduler.recorder import Recorder
+from scheduler.requests import STATE_FILE
 from scheduler.service import Service
 from scheduler.worker import Worker
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from monitor.mqtt import Publisher
 
 log = logging.getLogger(__name__)
 
 LOCAL = "127.0.0.1"
 BROKER_FILE = "mqtt.json"
 """In the data folder: host and port of the embedded broker while it runs."""
+CLIENT_CHECK_S = 1.0
 BROKER_RESTART_S = 2.0
 GC_THRESHOLDS = (50_000, 20, 100)
 """Fewer collections of what never dies (facts/storage.md §6)."""
@@ -157,11 +161,12 @@ def notify(message: str) -> None:
 
 
 async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -> None:
+    """End a daemon that nobody asks anything, but never one whose guards watch a real cell."""
     while True:
         left_s = daemon.last_request_s + limit_s - daemon.clock.monotonic()
-        if left_s <= 0:
+        if left_s <= 0 and not daemon.service.drives_a_real_cell():
             break
-        await asyncio.sleep(left_s)
+        await asyncio.sleep(max(left_s, CLIENT_CHECK_S))
     log.warning("no client for %g s: ending", limit_s)
     stop.set()
 
@@ -173,32 +178,43 @@ async def _publish(daemon: Daemon) -> None:
     publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
     daemon.recorder.on_samples(publisher.samples)
     daemon.recorder.on_event(publisher.event)
+    while True:
+        try:
+            await _publish_with(daemon, publisher)
+        except Exception:
+            # Whatever is wrong with publishing must not end the watch over the cells.
+            log.exception("publishing over MQTT failed; it is started again")
+        await asyncio.sleep(BROKER_RESTART_S)
+
+
+async def _publish_with(daemon: Daemon, publisher: Publisher) -> None:
     host, port = daemon.config.mqtt.address()
     if host:
         await publisher.run(host, port)
     state_file = daemon.config.data / BROKER_FILE
     # One that was killed leaves its file behind.
     state_file.unlink(missing_ok=True)
-    while True:
-        try:
-            async with embedded_broker() as (port, process):
-                _write_private(state_file, {"host": LOCAL, "port": port})
-                await _until_ended(publisher.run(LOCAL, port), process)
-        except (UnreachableError, TimeoutError) as error:
-            log.error("no embedded MQTT broker: %s", error)
-        finally:
-            state_file.unlink(missing_ok=True)
-        await asyncio.sleep(BROKER_RESTART_S)
+    try:
+        async with embedded_broker() as (port, process):
+            _write_private(state_file, {"host": LOCAL, "port": port})
+            await _until_ended(publisher.run(LOCAL, port), process)
+    except (UnreachableError, TimeoutError) as error:
+        log.error("no embedded MQTT broker: %s", error)
+    finally:
+        state_file.unlink(missing_ok=True)
 
 
 async def _until_ended(work: Coroutine[Any, Any, None], process: asyncio.subprocess.Process) -> None:
-    """Do ``work`` until a child process ends."""
-    task = asyncio.create_task(work, name="publish")
+    """Do ``work`` until a child process ends. Raises what the work raises."""
+    tasks = [asyncio.create_task(work, name="publish"), asyncio.create_task(process.wait(), name="broker")]
     try:
-        await process.wait()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    if not tasks[0].cancelled():
+        tasks[0].result()
 
 
 def _listen(port: int) -> socket.socket:

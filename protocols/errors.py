@@ -79,6 +79,12 @@ class StorageError(SandtimeError):
     """Data could not be stored or read."""
 
 
+class NotFoundError(StorageError):
+    """There is no run with this number."""
+
+    exit_code = 2
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint: the known word nearest to ``word``, else all of them."""
     words = sorted(known)

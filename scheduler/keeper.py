@@ -63,6 +63,17 @@ class Keeper:
         self._to_adopt[channel] = run
         self._wake.set()
 
+    def withdraw(self, run: ActiveRun, reason: str) -> bool:
+        """End a run that was never started; returns whether it still could be withdrawn."""
+        entry = next((entry for entry in self._to_start if entry[1] is run and run.ticket is None), None)
+        if entry is None:
+            return False
+        self._to_start.remove(entry)
+        self.runs.pop(entry[0], None)
+        run.change("stopped", reason)
+        self._on_end(run)
+        return True
+
     def stop(self, run: ActiveRun, reason: str) -> None:
         """Ask for the circuit of a run to be opened for good."""
         run.stop(reason)
@@ -235,6 +246,8 @@ class Keeper:
 
     async def _start_all(self) -> None:
         for channel, run in list(self._to_start):
+            if (channel, run) not in self._to_start:
+                continue  # withdrawn meanwhile
             self.runs[channel] = run
             if run.stop_wanted is not None:
                 await self._give_up(channel, run, run.stop_wanted)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from protocols.measurements import Frozen
 from protocols.records import RunInfo, RunState
 
+STATE_FILE = "daemon.json"
+"""In the data folder: url, token and pid of the daemon that runs there."""
+
 
 class Submission(Frozen):
     """A run that is asked for: the texts of both files, so that the daemon need not see them."""
@@ -32,6 +35,8 @@ class StopOutcome(Frozen):
 
     run: int
     state: RunState
+    started: bool = True
+    """Whether the run had ever started; if not, there was no circuit to open."""
     open_circuit_confirmed: bool
     seconds: float
 

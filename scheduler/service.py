@@ -149,14 +149,24 @@ class Service:
         elif active is not None and info.state == "paused":
             self._place(info.station).keeper.release(active, reason)
             await self._recorder.commit()
+        elif active is not None and self._place(info.station).keeper.withdraw(active, reason):
+            await self._recorder.commit()
         elif active is not None:
             self._place(info.station).keeper.stop(active, reason)
             await self._until_open(active)
         info = self.info(run)
         seconds = self._clock.monotonic() - began
         return StopOutcome(
-            run=run, state=info.state, open_circuit_confirmed=info.open_circuit_confirmed, seconds=seconds
+            run=run,
+            state=info.state,
+            started=info.started_unix_s is not None,
+            open_circuit_confirmed=info.open_circuit_confirmed,
+            seconds=seconds,
         )
+
+    def drives_a_real_cell(self) -> bool:
+        """Whether a run is alive on an instrument that is not simulated."""
+        return any(not run.info.simulated and run.ticket is not None for run in self._runs.values())
 
     async def stop_all(self) -> list[StopOutcome]:
         """Open every circuit, all at once."""

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
 from protocols import measurements, records
-from protocols.errors import StorageError
+from protocols.errors import NotFoundError, StorageError
 from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
@@ -225,7 +225,7 @@ class Reader:
     def _run(self, run: int) -> Row[Any]:
         for row in self._of_run(tables.Run, run):
             return row
-        raise StorageError(f"there is no run {run} in {self._folder}; `sandtime status` lists the runs")
+        raise NotFoundError(f"there is no run {run} in {self._folder}; `sandtime status` lists the runs")
 
     def _of_run(self, table: type[SQLModel], run: int) -> Sequence[Row[Any]]:
         keys = inspect(table).primary_key

@@ -60,7 +60,7 @@ class _Connection:
             return self._link.ask(operation, channel, payload)
         except OSError as error:
             # A late reply would be taken for the next one's: this link is of no more use.
-            log.warning("simulated EClib: no reply to %s: %s", operation.name, error)
+            log.info("simulated EClib: no reply to %s: %s", operation.name, error)
             self._link.close()
             return ErrorCode.COMM_COMMFAILED, b""
         finally:
@@ -126,7 +126,7 @@ class SimulatedLibrary:
             place = find_address(self._state_file, address.decode("latin-1"))
             connection = _Connection(Link(*place, timeout_s), timeout_s)
         except (OSError, KeyError, ValueError) as error:
-            log.warning("simulated EClib: cannot connect to %r by %s: %r", address, self._state_file, error)
+            log.info("simulated EClib: cannot connect to %r by %s: %r", address, self._state_file, error)
             return ErrorCode.COMM_CONNECTIONFAILED
         code, payload = connection.ask(Operation.CONNECT, 0, address)
         if code < 0:

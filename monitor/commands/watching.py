@@ -39,6 +39,8 @@ def describe(info: RunInfo, waits_for: str = "", longest_s: float | None = None)
 
 def describe_stop(outcome: StopOutcome) -> str:
     """Say in one line what a stop came to."""
+    if not outcome.started:
+        return f"run {outcome.run}: {outcome.state}, it had not started"
     circuit = "open, confirmed" if outcome.open_circuit_confirmed else "NOT confirmed open"
     return f"run {outcome.run}: {outcome.state}, circuit {circuit} after {outcome.seconds:.2f} s"
 

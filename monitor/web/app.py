@@ -9,7 +9,14 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from protocols.errors import BusyError, InvalidFileError, NotAllowedError, SandtimeError, UnreachableError
+from protocols.errors import (
+    BusyError,
+    InvalidFileError,
+    NotAllowedError,
+    NotFoundError,
+    SandtimeError,
+    UnreachableError,
+)
 from protocols.measurements import Frozen
 from protocols.records import RunInfo
 from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
@@ -20,6 +27,7 @@ HTTP_STATUS: dict[type[SandtimeError], int] = {
     NotAllowedError: 403,
     BusyError: 409,
     UnreachableError: 503,
+    NotFoundError: 404,
 }
 
 

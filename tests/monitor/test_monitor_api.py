@@ -14,10 +14,10 @@ import httpx
 import pytest
 from labbench import Lab, cell, lab, sandtime
 
-from monitor.client import STATE_FILE, Client
+from monitor.client import Client
 from protocols.errors import InvalidFileError, NotAllowedError, SandtimeError, UnreachableError
 from protocols.records import ENDED
-from scheduler.requests import Submission
+from scheduler.requests import STATE_FILE, Submission
 
 SPEED = 50.0
 
@@ -227,3 +227,16 @@ def test_the_state_file_is_private_and_goes_with_the_daemon(tmp_path: Path) -> N
         with bench.client() as client:
             assert client.stop(run).open_circuit_confirmed
         assert bench.until_ended(run).state in ENDED
+
+
+def test_a_run_whose_instrument_was_never_reached_can_be_stopped(tmp_path: Path) -> None:
+    alone = Lab(tmp_path, ['preset = "generic_symmetric"'])
+    try:
+        alone.start_daemon()
+        run = alone.submit(LONG, "s1", cell())
+        with alone.client() as client:
+            outcome = client.stop(run)
+        assert (outcome.state, outcome.started) == ("stopped", False)
+        assert alone.info(run).state == "stopped"
+    finally:
+        alone.end()

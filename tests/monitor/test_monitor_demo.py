@@ -14,10 +14,11 @@ import psutil
 import pytest
 from labbench import SANDTIME, sandtime
 
-from monitor.client import STATE_FILE, Client
+from monitor.client import Client
 from monitor.demo import RUNS
 from protocols.errors import SandtimeError
 from protocols.records import ENDED
+from scheduler.requests import STATE_FILE
 from storage.reader import Reader
 
 TIMEOUT_S = 240.0

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from labbench import SANDTIME, Lab, cell, sandtime
 
-from monitor.client import STATE_FILE
 from monitor.commands.watching import describe
 from protocols.records import RunInfo
+from scheduler.requests import STATE_FILE
 
 LONG = """\
 sandtime: 1
