@@ -139,7 +139,7 @@ def test_every_format_is_written_and_what_is_stored_is_whole(recorded: Lab) -> N
     verified = sandtime("verify", "1", folder=recorded.folder)
     assert verified.returncode == 0
     missing = sandtime("export", "7", folder=recorded.folder)
-    assert missing.returncode == 1
+    assert missing.returncode == 2
     assert "run 7" in missing.stderr
 
 
