@@ -91,7 +91,7 @@ def _report(
     lines = [describe_run(reader, number, row) for number, row in zip(numbers, rows, strict=True)]
     lines += [
         "",
-        "Times are those of the simulated instrument, which goes on by up to 10 s between two polls at this speed:",
+        "Times are the simulated instrument's, which goes on by up to 10 s between two polls at this speed:",
         "  at real speed, polled once a second, the circuit is open as soon as a verdict is confirmed.",
     ]
     lines += ["", "Figures:", *(f"  {figure}" for figure in figures)]
