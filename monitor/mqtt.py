@@ -138,13 +138,12 @@ class Publisher:
         waiting = {name: blocks for name, blocks in self._blocks.items() if blocks}
         if not waiting:
             return
-        async with asyncio.timeout(TIMEOUT_S):
-            await asyncio.gather(
-                *(
-                    self._publish(client, f"{name}/sample", self._sample_message(_newest(blocks)))
-                    for name, blocks in waiting.items()
-                )
+        await asyncio.gather(
+            *(
+                self._publish(client, f"{name}/sample", self._sample_message(_newest(blocks)))
+                for name, blocks in waiting.items()
             )
+        )
 
     def _sample_message(self, rows: Block) -> dict[str, object]:
         columns = {name: rows[name].tolist() for name in COLUMNS}
@@ -162,7 +161,9 @@ class Publisher:
         retain: bool = False,
     ) -> None:
         payload = _as_json({key: value for key, value in message.items() if value is not None})
-        await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=math.inf)
+        # aiomqtt's own time-out makes a task for each message on Python 3.11.
+        async with asyncio.timeout(TIMEOUT_S):
+            await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=math.inf)
 
 
 def _is_cancelled() -> bool:
