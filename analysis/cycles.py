@@ -9,6 +9,10 @@ from pydantic import TypeAdapter
 
 from protocols.records import HalfCycle
 
+_MEASURABLE = 1e9
+"""|E| in V and |I| in A from here on are no measurement, nor are infinity and NaN (9.9e37 is the overflow of
+SCPI-99, volume 1 section 7.2.1)."""
+
 
 @dataclass(slots=True)
 class _Sums:
@@ -58,7 +62,8 @@ class HalfCycleMeter:
 
     Rests and spectra do not end one; the charge of a spectrum with a DC current underneath is counted as the
     current before and after it times its duration. The integrals are trapezoids, so samples may be unevenly
-    spaced.
+    spaced. Where E or I was not measured, its last value is held; samples before a first whole one are
+    skipped.
     """
 
     def __init__(self) -> None:
@@ -97,7 +102,11 @@ class HalfCycleMeter:
         """Take in one step's stretch of DC samples, plain floats in order of time. Rests are passed over."""
         s = self._s
         sums = s.sums
-        if sums is None or not s.driven or not len(t_s):
+        if sums is None or not s.driven:
+            return
+        if not _all_measured(voltage_V, current_A):
+            t_s, voltage_V, current_A = _held(s.last, t_s, voltage_V, current_A)
+        if not len(t_s):
             return
         last = s.last or _Point(s.began_s, voltage_V[0], current_A[0], 0.0)
         for t, voltage, current in zip(t_s, voltage_V, current_A, strict=True):
@@ -137,6 +146,31 @@ class HalfCycleMeter:
             interval_s = last.interval_s
             _integrate(sums, last, t_s, last.voltage_V, last.current_A)
             last.interval_s, sums.t_end_s = interval_s, t_s
+
+
+def _all_measured(voltage_V: Sequence[float], current_A: Sequence[float]) -> bool:
+    """Whether no value is too large or NaN, at the speed of ``sum``; False is not sure."""
+    return sum(map(abs, voltage_V)) + sum(map(abs, current_A)) < _MEASURABLE
+
+
+def _held(
+    last: _Point | None, t_s: Sequence[float], voltage_V: Sequence[float], current_A: Sequence[float]
+) -> tuple[list[float], list[float], list[float]]:
+    """Return the samples from a whole one on, with the last value in place of what was not measured."""
+    held: tuple[list[float], list[float], list[float]] = ([], [], [])
+    values = (last.voltage_V, last.current_A) if last else None
+    for t, voltage, current in zip(t_s, voltage_V, current_A, strict=True):
+        whole = abs(voltage) < _MEASURABLE and abs(current) < _MEASURABLE
+        if values is None and not whole:
+            continue
+        last_V, last_A = values or (voltage, current)
+        values = (
+            voltage if abs(voltage) < _MEASURABLE else last_V,
+            current if abs(current) < _MEASURABLE else last_A,
+        )
+        for column, value in zip(held, (t, *values), strict=True):
+            column.append(value)
+    return held
 
 
 def _integrate(sums: _Sums, last: _Point, t_s: float, voltage_V: float, current_A: float) -> None:

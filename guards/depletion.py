@@ -72,6 +72,8 @@ class _State:
     last_A: float = 0.0
     first_ohm: list[float] = field(default_factory=list)
     level_ohm: float = 0.0
+    raised: float = 1.0
+    """By how much the level still is raised because the current became smaller."""
     since_s: float | None = None
     since_ohm: float = 0.0
     samples: int = 0
@@ -108,9 +110,11 @@ class Depletion:
         s.ends_by_voltage = step.until_voltage_V is not None
         s.judged_from_s = s.tick_s = step.t_s + th.blank_s
         if s.books.driven:
-            # At a smaller current R may be larger (Butler-Volmer), but E hardly is.
-            s.level_ohm *= max(1.0, abs(s.last_A / step.set_current_A))
-            s.last_A = step.set_current_A
+            # At a smaller current R may be larger (Butler-Volmer), but E hardly is. What raised the level is
+            # taken back when the current grows again, or pulses would raise it without end.
+            raised = max(1.0, s.raised * abs(s.last_A / step.set_current_A))
+            s.level_ohm *= raised / s.raised
+            s.raised, s.last_A = raised, step.set_current_A
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample and keep the charge."""
@@ -169,10 +173,11 @@ class Depletion:
         if s.level_ohm:
             value = min(resistance, th.level_rise * s.level_ohm)
             s.level_ohm += (value - s.level_ohm) * elapsed / th.level_s
+            s.raised += (1.0 - s.raised) * elapsed / th.level_s
             return
         s.first_ohm.append(resistance)
         if len(s.first_ohm) >= th.learn_s:
-            s.level_ohm = median(s.first_ohm)
+            s.level_ohm, s.raised = median(s.first_ohm), 1.0
             s.first_ohm = []
 
     def _no_current(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:

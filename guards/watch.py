@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
-from math import isfinite
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from guards import depletion, limits, short_circuit
+from guards import depletion, limits, over_range, short_circuit
 from guards.guard import Guard, State, StepFacts
+from guards.over_range import MEASURABLE, OverRange
 from protocols.errors import InvalidFileError, Problem
 from protocols.measurements import SpectrumSummary, Verdict
 from protocols.program import Program
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     _T = TypeVar("_T", bound=DataclassInstance)
 
 _NAMES = ("depletion", "short_circuit", "limits")
-"""All guards, in the order in which they are asked what made a limit on board fire."""
+"""All guards that a program chooses from, in the order in which they are asked what made a limit on board
+fire."""
+_LOW = -MEASURABLE
 
 
 class Watch:
@@ -29,8 +31,10 @@ class Watch:
     cut into stretches.
     """
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
+    def __init__(self, guards: Sequence[Guard], unmeasured: OverRange | None = None) -> None:
+        """``unmeasured`` is told of what no guard can judge; by default one of usual thresholds."""
         self._guards = tuple(guards)
+        self._unmeasured = unmeasured or OverRange()
         self._judges = tuple(guard.sample for guard in guards)
         self._reports: list[Verdict] = []
 
@@ -41,18 +45,22 @@ class Watch:
         Raises InvalidFileError if the program names a guard or a threshold that does not exist.
         """
         settings = program.guards
-        _check_names(program, [*settings.enabled, *settings.overrides])
+        _require(program, "guard", settings.enabled, _NAMES)
+        _require(program, "guard", list(settings.overrides), (*_NAMES, OverRange.name))
+        changes = settings.overrides.get(OverRange.name, {})
         return cls(
-            [_make(name, program) for name in _NAMES if name in settings.enabled and _fits(name, program)]
+            [_make(name, program) for name in _NAMES if name in settings.enabled and _fits(name, program)],
+            OverRange(_changed(over_range.Thresholds(), changes, program)),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The guards that watch."""
+        """The guards that watch, without the one that watches in every run: :mod:`guards.over_range`."""
         return tuple(guard.name for guard in self._guards)
 
     def enter(self, step: StepFacts) -> None:
         """Take notice that a visit of a step begins (also when it goes on after an interruption)."""
+        self._unmeasured.enter(step)
         for guard in self._guards:
             guard.enter(step)
 
@@ -69,11 +77,16 @@ class Watch:
         visit. All samples are judged even after a verdict; further verdicts go to :meth:`take_reports`.
         """
         found: list[Verdict] = []
-        judges = self._judges
+        judges, unmeasured = self._judges, self._unmeasured
         for t, voltage, current, charge in zip(t_s, voltage_V, current_A, charge_C, strict=True):
-            # What was not measured (NaN, or infinite beyond a range) tells nothing.
-            if not isfinite(voltage + current):
+            # Written out, since it is done for each sample. NaN is in no interval.
+            if not (
+                _LOW < voltage < MEASURABLE and _LOW < current < MEASURABLE and _LOW < charge < MEASURABLE
+            ):
+                found += _known(unmeasured.missed(t, voltage, current))
                 continue
+            if unmeasured.waiting:
+                unmeasured.measured()
             for judge in judges:
                 verdict = judge(t, voltage, current, charge)
                 if verdict is not None:
@@ -82,8 +95,9 @@ class Watch:
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         """Judge what the channel shows right now, during a sweep."""
-        if not isfinite(voltage_V + current_A):
-            return None
+        if not (_LOW < voltage_V < MEASURABLE and _LOW < current_A < MEASURABLE):
+            return self._first_stop(_known(self._unmeasured.missed(t_s, voltage_V, current_A)))
+        self._unmeasured.measured()
         return self._ask(lambda guard: guard.live(t_s, voltage_V, current_A))
 
     def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
@@ -103,16 +117,19 @@ class Watch:
 
     def state(self) -> State:
         """Return the state of all guards, JSON-ready. Reports are taken before it is saved."""
-        return {guard.name: guard.state() for guard in self._guards}
+        states: State = {guard.name: guard.state() for guard in self._guards}
+        states[self._unmeasured.name] = self._unmeasured.state()
+        return states
 
     def restore(self, state: State) -> None:
         """Take over a state that :meth:`state` returned for the same program."""
+        self._unmeasured.restore(cast("State", state[self._unmeasured.name]))
         for guard in self._guards:
             guard.restore(cast("State", state[guard.name]))
 
     def _ask(self, question: Callable[[Guard], Verdict | None]) -> Verdict | None:
         answers = [question(guard) for guard in self._guards]
-        return self._first_stop(verdict for verdict in answers if verdict is not None)
+        return self._first_stop(_known(*answers))
 
     def _first_stop(self, verdicts: Iterable[Verdict]) -> Verdict | None:
         first: Verdict | None = None
@@ -130,6 +147,10 @@ class Watch:
         answers = (guard.tripped(verdict.time_s, verdict.message) for guard in self._guards)
         cause = next((answer for answer in answers if answer is not None and answer.kind != "limit"), None)
         return verdict if cause is None else cause.model_copy(update={"tier": verdict.tier})
+
+
+def _known(*answers: Verdict | None) -> list[Verdict]:
+    return [verdict for verdict in answers if verdict is not None]
 
 
 def _fits(name: str, program: Program) -> bool:
@@ -150,10 +171,6 @@ def _changed(thresholds: _T, changes: dict[str, float], program: Program) -> _T:
     known = [field.name for field in fields(thresholds)]
     _require(program, "threshold", list(changes), known)
     return replace(thresholds, **changes)
-
-
-def _check_names(program: Program, names: list[str]) -> None:
-    _require(program, "guard", names, _NAMES)
 
 
 def _require(program: Program, what: str, names: Sequence[str], known: Sequence[str]) -> None:

@@ -10,7 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monitor.client import Client
-from protocols.errors import UnreachableError
+from monitor.output import say
+from protocols.errors import SandtimeError, UnreachableError
+from protocols.records import ENDED
+from storage.reader import Reader
 
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
@@ -76,7 +79,20 @@ def daemon_for(config: Path, data: Path) -> Iterator[Client]:
         with Client.of_folder(data) as client:
             yield client
     finally:
-        end(process)
+        if _drives_a_cell(data):
+            say(f"a run is still alive: its daemon goes on (process {process.pid}); see: sandtime status")
+        else:
+            end(process)
+
+
+def _drives_a_cell(data: Path) -> bool:
+    """Whether a run has started and not ended; also if its daemon just does not say so."""
+    try:
+        with Client.of_folder(data) as client:
+            infos = client.status().runs
+    except SandtimeError:
+        infos = Reader(data).runs()
+    return any(info.started_unix_s is not None and info.state not in ENDED for info in infos)
 
 
 def _answers(data: Path) -> bool:

@@ -93,7 +93,8 @@ class Client:
             reply = self._http.request(method, path, json=body)
         except httpx.TransportError as error:
             raise UnreachableError(
-                f"the daemon does not answer ({error}); is `sandtime serve` running?"
+                "the daemon does not answer: runs that were under way go on at their instruments, within the "
+                f"limits there; start it again with: sandtime serve ({error})"
             ) from error
         if reply.is_success:
             return reply.json()

@@ -20,6 +20,7 @@ import aiomqtt
 import numpy as np
 from pydantic_core import to_json
 
+from protocols.errors import SandtimeError
 from protocols.measurements import COLUMNS, SAMPLE, Block
 from protocols.records import RunInfo
 from scheduler.clock import Clock
@@ -113,8 +114,11 @@ class Publisher:
     async def _publish_events(self, client: aiomqtt.Client) -> None:
         while self._events:
             stored = self._events[0]
-            if stored.run is not None:
-                await self._publish_event(client, stored.run, stored)
+            try:
+                if stored.run is not None:
+                    await self._publish_event(client, stored.run, stored)
+            except (SandtimeError, ValueError) as error:
+                log.error("event %d can't be published, it is left out: %s", stored.id, error)
             self._events.popleft()
 
     async def _publish_event(self, client: aiomqtt.Client, run: int, stored: StoredEvent) -> None:

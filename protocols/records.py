@@ -15,6 +15,11 @@ ENDED: frozenset[RunState] = frozenset({"finished", "protected", "stopped", "fai
 """The four states that end a run."""
 
 
+def folder_marker(folder: str) -> str:
+    """How every marker of a data folder begins."""
+    return f"sandtime/{folder}/"
+
+
 class Ticket(Frozen):
     """Stored before a start is commanded; lets a later daemon find out whether it took place."""
 
@@ -23,11 +28,18 @@ class Ticket(Frozen):
     """Number of the segment in the run, from 0."""
     program: str
     """Digest of the segment's program."""
+    folder: str = ""
+    """Identity of the data folder, so that two daemons never take each other's segments for their own."""
 
     @property
     def marker(self) -> str:
         """What an instrument is asked to keep for us: names this segment and nobody else's."""
-        return f"sandtime/{self.run}/{self.segment}/{self.program[:32]}"
+        return f"{self.run_marker}{self.segment}/{self.program[:32]}"
+
+    @property
+    def run_marker(self) -> str:
+        """How every marker of this run begins."""
+        return f"{folder_marker(self.folder)}{self.run}/"
 
 
 class HalfCycle(Frozen):

@@ -5,6 +5,7 @@ An instrument's table is free apart from ``driver``: the driver checks the rest.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from pydantic import Field, ValidationError, field_validator
 
 from protocols.errors import InvalidFileError, Problem
 from protocols.measurements import Frozen
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""Names of instruments and stations: they become parts of MQTT topics and file names."""
 
 
 class StationConfig(Frozen):
@@ -64,6 +68,14 @@ class ServiceConfig(Frozen):
     """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
     simulation_state: Path = Path("simulation.json")
     """Where the simulated instruments write their addresses; relative to ``data``."""
+
+    @field_validator("instruments", "stations")
+    @classmethod
+    def _names_fit_into_topics(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{name!r}: use letters, digits, '-', '_' and '.' only")
+        return value
 
     @field_validator("instruments")
     @classmethod

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 
 from drivers.instrument import Instrument, Poll, SegmentEnd
-from protocols.errors import BusyError, InstrumentError, StorageError, UnreachableError
+from protocols.errors import BusyError, InstrumentError, NotAllowedError, StorageError, UnreachableError
 from protocols.program import Program
-from protocols.records import Gap, RunState
+from protocols.records import ENDED, Gap, RunState, folder_marker
 from scheduler.clock import Clock
 from scheduler.judging import Judged, judge
 from scheduler.recorder import Recorder
@@ -52,6 +52,8 @@ class Keeper:
         self._wake = asyncio.Event()
         self._to_start: list[tuple[int, ActiveRun]] = []
         self._to_adopt: dict[int, ActiveRun] = {}
+        self._tried: set[int] = set()
+        """Channels that were told to open in this turn."""
 
     def submit(self, channel: int, run: ActiveRun) -> None:
         """Start a run on a free channel as soon as the keeper comes to it."""
@@ -86,22 +88,30 @@ class Keeper:
 
     def resume(self, run: ActiveRun) -> None:
         """Go on with what is left of a paused run."""
-        for channel, known in self.runs.items():
-            if known is run:
-                run.closed()
-                # No longer paused: whoever stops it now has to ask the keeper.
-                run.change("waiting", "about to go on")
-                self._to_start.append((channel, run))
+        channel = self._channel_of(run)
+        if not run.open_confirmed:
+            raise NotAllowedError(f"run {run.number} is not confirmed open yet; try again in a moment")
+        run.closed()
+        # No longer paused: whoever stops it now has to ask the keeper.
+        run.change("waiting", "about to go on")
+        self._to_start.append((channel, run))
         self._wake.set()
 
     def release(self, run: ActiveRun, reason: str) -> None:
         """End a paused run: its channel is at open circuit and free."""
-        for channel, known in list(self.runs.items()):
+        channel = self._channel_of(run)
+        run.close_half_cycle(complete=False)
+        run.change("stopped", reason)
+        del self.runs[channel]
+        self._on_end(run)
+
+    def _channel_of(self, run: ActiveRun) -> int:
+        for channel, known in self.runs.items():
             if known is run:
-                run.close_half_cycle(complete=False)
-                run.change("stopped", reason)
-                del self.runs[channel]
-                self._on_end(run)
+                return channel
+        raise UnreachableError(
+            f"{self.instrument.name} has not been reached yet; run {run.number} waits for it"
+        )
 
     async def keep(self) -> None:
         """Connect, take over what runs, then poll for ever; reconnect with back-off."""
@@ -130,7 +140,25 @@ class Keeper:
         for channel, run in self.runs.items():
             self._to_adopt.setdefault(channel, run)
         await self._adopt_all()
+        await self._look_for_orphans()
         self.looked.set()
+
+    async def _look_for_orphans(self) -> None:
+        """No cell stays driven that no run owns: ours is opened; what others started is only reported."""
+        for look in await self.instrument.look():
+            if not look.running or not look.connected or look.channel in self.runs:
+                continue
+            ours = look.marker.startswith(folder_marker(self._recorder.identity))
+            what = (
+                "a segment of ours that no run owns: it is opened"
+                if ours
+                else "something of others: left alone"
+            )
+            message = f"{self.instrument.name} channel {look.channel + 1} runs {what}"
+            log.error("%s", message)
+            self._recorder.event(None, "alarm", None, {"message": message})
+            if ours:
+                await self.instrument.stop(look.channel)
 
     async def disconnect(self) -> None:
         """Let go of the instrument; what runs goes on. Never fails: it is connected anew all the same."""
@@ -171,7 +199,7 @@ class Keeper:
 
     async def _give_up(self, channel: int, run: ActiveRun, why: str) -> None:
         """No segment of the run is on the channel. What others started there is left alone."""
-        foreign = await self._is_foreign(channel)
+        foreign = await self._is_foreign(channel, run)
         if run.end is None:
             run.segment_ended(SegmentEnd("fault", run.progress.position(), why))
         if foreign:
@@ -181,21 +209,23 @@ class Keeper:
             run.close_half_cycle(complete=False)
             await self._end(channel, run, *run.judge_end())
 
-    async def _is_foreign(self, channel: int) -> bool:
-        looks = await self.instrument.look()
+    async def _is_foreign(self, channel: int, run: ActiveRun) -> bool:
+        ours = "" if run.ticket is None else run.ticket.run_marker
         return any(
-            look.channel == channel and look.running and not look.marker.startswith("sandtime/")
-            for look in looks
+            look.channel == channel and look.running and not (ours and look.marker.startswith(ours))
+            for look in await self.instrument.look()
         )
 
     async def _turn(self) -> bool:
         """Carry out what is wanted, poll once, act on it. Returns whether to poll again at once."""
+        self._tried.clear()
         await self._adopt_all()
-        await self._start_all()
         await self._open_all()
         await self._settle_all()
+        # One start in a turn: the others' samples do not wait for more.
+        await self._start_next()
         if not self.runs:
-            return False
+            return bool(self._to_start)
         poll = await self.instrument.poll()
         judged = judge(poll, self.runs)
         await self._open_all()
@@ -204,7 +234,7 @@ class Keeper:
         passed_s = self._pace.polled(judged.brought_s)
         if judged.brought_s - passed_s > COMMIT_AT_ONCE_S or poll.ended:
             await self._recorder.try_commit()
-        return poll.more
+        return poll.more or bool(self._to_start)
 
     async def _pause_between_polls(self, busy: bool) -> None:
         await self._sleep(0.0 if busy else self._interval_s())
@@ -244,14 +274,17 @@ class Keeper:
 
     # Starting, opening, ending: each command's outcome is durable before the next is given.
 
-    async def _start_all(self) -> None:
-        for channel, run in list(self._to_start):
-            if (channel, run) not in self._to_start:
-                continue  # withdrawn meanwhile
-            self.runs[channel] = run
-            if run.stop_wanted is not None:
-                await self._give_up(channel, run, run.stop_wanted)
-            self._to_start.remove((channel, run))
+    async def _start_next(self) -> None:
+        """Start the run that has waited longest; one that has ended meanwhile is dropped."""
+        self._to_start = [entry for entry in self._to_start if entry[1].info.state not in ENDED]
+        if not self._to_start:
+            return
+        channel, run = entry = self._to_start[0]
+        self.runs[channel] = run
+        if run.stop_wanted is not None:
+            await self._give_up(channel, run, run.stop_wanted)
+        if entry in self._to_start:
+            self._to_start.remove(entry)
             if run.stop_wanted is None:
                 await self._go_on(channel, run)
 
@@ -267,9 +300,15 @@ class Keeper:
         ticket = run.new_segment(program, phase)
         try:
             await self._recorder.commit()
-            await self.instrument.start(channel, program, ticket)
+            wanted = run.stop_wanted is None
+            if wanted:
+                await self.instrument.start(channel, program, ticket)
         except (StorageError, InstrumentError, BusyError) as error:
             await self._give_up(channel, run, f"could not start: {error}")
+            run.save_ticket("refused")
+            return
+        if not wanted:
+            await self._give_up(channel, run, run.stop_wanted or "stopped before its start")
             run.save_ticket("refused")
             return
         run.save_ticket("started")
@@ -286,6 +325,10 @@ class Keeper:
                     run.change("stopping", run.stop_wanted)
 
     async def _open(self, channel: int, run: ActiveRun) -> None:
+        """Stop a channel; once in a turn, so that one that won't open does not keep the others from polls."""
+        if channel in self._tried:
+            return
+        self._tried.add(channel)
         try:
             run.opened(await self.instrument.stop(channel))
         except InstrumentError as error:
@@ -319,7 +362,8 @@ class Keeper:
         """The circuit is open: let ``afterwards`` run after a planned or protected end, then end the run."""
         state, reason = run.judge_end()
         run.close_half_cycle(complete=state == "finished" and run.verdict is None)
-        if run.phase == "afterwards" or not run.program.afterwards or state not in ("finished", "protected"):
+        over = run.phase == "afterwards" or run.wanted_by_person or not run.program.afterwards
+        if over or state not in ("finished", "protected"):
             await self._end(channel, run, state, reason)
             return
         run.conclude(state, reason)

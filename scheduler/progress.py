@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
 from analysis.cycles import HalfCycleMeter
 from guards.guard import StepFacts
@@ -201,13 +202,18 @@ class Progress:
     ) -> list[float]:
         """Charge in the step at each sample, by trapezoids from ``before_A`` on."""
         charges = []
-        t_last, i_last, charge = self.t_s, before_A, self._charge_C
+        t_last, i_last, charge = self.t_s, before_A if isfinite(before_A) else 0.0, self._charge_C
         for t_s, current_A in zip(t, current, strict=True):
+            if not isfinite(current_A):
+                # What was not measured is held; guards.over_range opens the circuit if that lasts.
+                current_A = i_last
             charge += 0.5 * (i_last + current_A) * (t_s - t_last)
             t_last, i_last = t_s, current_A
             charges.append(charge)
         self.samples_at_t = t.count(t_last) + (self.samples_at_t if t[0] == t_last == self.t_s else 0)
-        self.t_s, self.voltage_V, self.current_A, self._charge_C = t_last, voltage[-1], i_last, charge
+        self.t_s, self.current_A, self._charge_C = t_last, i_last, charge
+        if isfinite(voltage[-1]):
+            self.voltage_V = voltage[-1]
         return charges
 
 

@@ -40,10 +40,15 @@ class StationQueue:
         self.occupant = run
 
     def leave(self, info: RunInfo) -> None:
-        """The occupant has ended; a protected one keeps the station until a person acknowledges it."""
+        """The occupant has ended. A protected one keeps the station until a person acknowledges it.
+
+        So does one that a person stopped, or that failed, where others wait: whoever opens a circuit does not
+        expect the next run to close it at once.
+        """
         if self.occupant != info.run:
             return
-        self.needs_acknowledgement = info.state == "protected" and not info.acknowledged
+        held = info.state == "protected" or (info.state in ("stopped", "failed") and bool(self._waiting))
+        self.needs_acknowledgement = held and not info.acknowledged
         if not self.needs_acknowledgement:
             self.occupant = None
 
@@ -57,7 +62,8 @@ class StationQueue:
         if run not in self._waiting:
             return ""
         if self.needs_acknowledgement:
-            return f"run {self.occupant} on {self.station} was protected: acknowledge it first"
+            ended = f"run {self.occupant} on {self.station} was protected, stopped or failed"
+            return f"a person: {ended}; to acknowledge it: sandtime ack {self.occupant}"
         ahead = [str(number) for number in list(self._waiting)[: self._waiting.index(run)]]
         if self.occupant is not None:
             ahead.insert(0, str(self.occupant))

@@ -51,6 +51,11 @@ class Recorder:
         self.failing = False
         """The last commit failed; what was queued is kept and tried again."""
 
+    @property
+    def identity(self) -> str:
+        """Random name of the data folder."""
+        return self._store.identity
+
     def on_samples(self, subscriber: SampleSubscriber) -> None:
         """Call ``subscriber`` with each block at hand-over."""
         self._sample_subscribers.append(subscriber)

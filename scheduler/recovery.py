@@ -33,6 +33,7 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     again here; the keeper then opens the circuit when it has taken the run over.
     """
     reader = store.reader
+    info = info.model_copy(update={"samples": reader.count(info.run)})
     run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
     tickets = reader.tickets(info.run)
     if not tickets:
@@ -73,9 +74,7 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     saved = reader.guards(run.number)
     since = 0.0
     if saved is not None:
-        since, state = saved
-        run.progress.restore(state)
-        run.end = _saved_end(state)
+        since = _restore(run, *saved)
     verdict: Verdict | None = None
     for item in _since(run, reader, since):
         if isinstance(item, dict):
@@ -84,6 +83,20 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
             found = run.progress.spectrum(*item)
         verdict = verdict or found
     return verdict
+
+
+def _restore(run: ActiveRun, t_s: float, state: dict[str, object]) -> float:
+    """Take over a snapshot; return its run time, or 0 if another version wrote it: then all is replayed."""
+    try:
+        run.progress.restore(state)
+        run.end = _saved_end(state)
+    except (KeyError, TypeError, ValueError):
+        log.warning("run %d: its guards' saved state can't be read; its samples are replayed", run.number)
+        run.forget_progress()
+        return 0.0
+    end = state.get("end")
+    run.ended_unix_s = float(end["unix_s"]) if isinstance(end, dict) and end.get("unix_s") else None
+    return t_s
 
 
 def _saved_end(state: dict[str, object]) -> SegmentEnd | None:

@@ -52,5 +52,7 @@ class StatusReply(Frozen):
     """The daemon at a glance."""
 
     ready: bool
+    storing: bool = True
+    """False while commits fail: measuring goes on from memory, and a crash would lose it."""
     instruments: list[InstrumentInfo]
     runs: list[RunInfo]

@@ -38,8 +38,7 @@ class ActiveRun:
     ) -> None:
         self.info = info
         self.program = program
-        self.progress = Progress(program)
-        self.progress.use(program.model_copy(update={"steps": program.afterwards}))
+        self.forget_progress()
         self.verdict: Verdict | None = info.verdict
         self.phase: Phase = "test"
         self.segment: Program = program
@@ -54,8 +53,14 @@ class ActiveRun:
         """Verdicts that are not yet handed over."""
         self.is_open = asyncio.Event()
         """Set while the circuit is known to be open, by reading back."""
+        self.wanted_by_person = False
+        """A person has asked for the circuit to be opened for good: nothing runs afterwards."""
         self._anchor_unix_s = 0.0
+        self._zero_unix_s = 0.0
+        """UTC at run time 0, as the last anchor has it."""
         self._ended_monotonic_s: float | None = None
+        self.ended_unix_s: float | None = None
+        """When the last segment ended, for a pause that outlives the daemon."""
         self._samples = info.samples
         self._saved_s = 0.0
         self._gap_possible = False
@@ -63,6 +68,11 @@ class ActiveRun:
         self._store = store
         self._recorder = recorder
         self._clock = clock
+
+    def forget_progress(self) -> None:
+        """Begin to follow the run anew, from its first sample."""
+        self.progress = Progress(self.program)
+        self.progress.use(self.program.model_copy(update={"steps": self.program.afterwards}))
 
     @property
     def number(self) -> int:
@@ -86,6 +96,7 @@ class ActiveRun:
 
     def stop(self, reason: str) -> None:
         """Want the circuit open for good; outranks a pause."""
+        self.wanted_by_person = True
         if self.stop_wanted is None or self.pausing:
             self.stop_wanted, self.pausing = reason, False
 
@@ -106,7 +117,8 @@ class ActiveRun:
     def snapshot(self) -> RunInfo:
         """Return the run as other programs see it, with its newest values."""
         progress = self.progress
-        has_values = progress.step >= 0
+        # At open circuit after a stop, the newest sample's E and I are no longer what is there.
+        has_values = progress.step >= 0 and not self.open_confirmed
         return self.info.model_copy(
             update={
                 "t_s": progress.t_s,
@@ -137,13 +149,17 @@ class ActiveRun:
     def new_segment(self, program: Program, phase: Phase) -> Ticket:
         """Prepare the next segment: its ticket, and its place in run time."""
         number = 0 if self.ticket is None else self.ticket.segment + 1
-        self.ticket = Ticket(run=self.number, segment=number, program=program.digest())
+        self.ticket = Ticket(
+            run=self.number, segment=number, program=program.digest(), folder=self._store.identity
+        )
         self.segment, self.phase, self.end, self._gap_possible = program, phase, None, False
-        gap = 0.0
-        if self._ended_monotonic_s is not None:
-            gap = self._clock.monotonic() - self._ended_monotonic_s
-        self.offset_s = self.progress.t_s + gap if number else 0.0
-        self._anchor_unix_s = self._clock.unix()
+        self.offset_s = self.progress.t_s + self._open_for_s() if number else 0.0
+        if self.info.simulated and number:
+            # A simulated clock may run faster than ours: UTC goes on with run time.
+            self._anchor_unix_s = self._zero_unix_s + self.offset_s
+        else:
+            self._anchor_unix_s = self._clock.unix()
+        self._zero_unix_s = self._anchor_unix_s - self.offset_s
         self.progress.begin_segment(self.offset_s)
         self.progress.judging = phase == "test"
         self.save_ticket("intent")
@@ -151,10 +167,19 @@ class ActiveRun:
         self.save_progress()
         return self.ticket
 
+    def _open_for_s(self) -> float:
+        """Time since the last segment ended; by UTC where another daemon saw it end."""
+        if self._ended_monotonic_s is not None:
+            return self._clock.monotonic() - self._ended_monotonic_s
+        if self.ended_unix_s is not None:
+            return max(0.0, self._clock.unix() - self.ended_unix_s)
+        return 0.0
+
     def resume_segment(self, ticket: Ticket, program: Program, offset_s: float, anchor_unix_s: float) -> None:
         """Remember a segment that an earlier daemon started."""
         self.ticket, self.segment = ticket, program
         self.offset_s, self._anchor_unix_s = offset_s, anchor_unix_s
+        self._zero_unix_s = anchor_unix_s - offset_s
         afterwards = bool(program.steps) and program.steps == self.program.afterwards
         self.phase = "afterwards" if afterwards else "test"
 
@@ -248,7 +273,12 @@ class ActiveRun:
         state = self.progress.state()
         if self.end is not None:
             position = self.end.position.model_dump(mode="json")
-            state["end"] = {"reason": self.end.reason, "message": self.end.message, "position": position}
+            state["end"] = {
+                "reason": self.end.reason,
+                "message": self.end.message,
+                "position": position,
+                "unix_s": self.ended_unix_s,
+            }
         self._store.save_guards(self.number, self.progress.t_s, state)
 
     def opened(self, outcome: OpenCircuit) -> None:
@@ -314,7 +344,7 @@ class ActiveRun:
     def segment_ended(self, end: SegmentEnd) -> None:
         """The segment is over and drained: judge why, and keep the place."""
         self.end = end
-        self._ended_monotonic_s = self._clock.monotonic()
+        self._ended_monotonic_s, self.ended_unix_s = self._clock.monotonic(), self._clock.unix()
         if self.phase == "test":
             if self.verdict is None and self._hit_a_limit(end):
                 self.heed(self.progress.tripped(end.message))

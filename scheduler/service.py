@@ -61,15 +61,32 @@ class Service:
                 self._queues[info.station].leave(info)
             if info.state in ENDED:
                 continue
+            await self._recover_one(info)
+        await self._recorder.commit()
+
+    async def _recover_one(self, info: RunInfo) -> None:
+        """Put one run back; one that can't be read must not keep the others from being watched."""
+        try:
             run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock)
             self._runs[info.run] = run
             self._put_back(run)
-        await self._recorder.commit()
+        except Exception as error:
+            self._runs.pop(info.run, None)
+            message = f"run {info.run} can't be taken over: {error}"
+            log.exception("%s", message)
+            self._recorder.event(info.run, "alarm", None, {"message": message})
+            if info.station in self._queues:
+                self._queues[info.station].occupy(info.run)
 
     def begin(self) -> None:
         """Every instrument was looked at: waiting runs may start."""
         self.ready = True
         self.start_waiting()
+
+    @property
+    def storing(self) -> bool:
+        """Whether commits succeed."""
+        return not self._recorder.failing
 
     def start_waiting(self) -> None:
         """Start what may start on every free station."""
@@ -123,7 +140,8 @@ class Service:
 
     def waits_for(self, run: int) -> str:
         """Say what a run waits for; empty if it does not."""
-        return self._queues[self.info(run).station].why_waiting(run)
+        queue = self._queues.get(self.info(run).station)
+        return "" if queue is None else queue.why_waiting(run)
 
     def instruments(self) -> list[InstrumentInfo]:
         """Return every instrument of service.toml."""
@@ -169,13 +187,27 @@ class Service:
         return any(not run.info.simulated and run.ticket is not None for run in self._runs.values())
 
     async def stop_all(self) -> list[StopOutcome]:
-        """Open every circuit, all at once."""
-        return list(await asyncio.gather(*(self.stop(run) for run in list(self._runs))))
+        """Open every circuit, all at once; one that won't open hides none of the others."""
+        return list(await asyncio.gather(*(self._try_to_stop(run) for run in list(self._runs))))
 
-    def pause(self, run: int) -> RunInfo:
-        """Open the circuit with the intention to go on from there. Raises NotAllowedError."""
+    async def _try_to_stop(self, run: int) -> StopOutcome:
+        began = self._clock.monotonic()
+        try:
+            return await self.stop(run)
+        except InstrumentError as error:
+            log.error("%s", error)
+            seconds = self._clock.monotonic() - began
+            state = self.info(run).state
+            return StopOutcome(run=run, state=state, open_circuit_confirmed=False, seconds=seconds)
+
+    async def pause(self, run: int) -> RunInfo:
+        """Open the circuit with the intention to go on from there; returns when it is confirmed open.
+
+        Raises NotAllowedError, and InstrumentError if it can't be confirmed.
+        """
         active = self._alive(run, {"running"})
         self._place(active.info.station).keeper.pause(active)
+        await self._until_open(active)
         return active.snapshot()
 
     def resume(self, run: int) -> RunInfo:
@@ -187,8 +219,10 @@ class Service:
     async def acknowledge(self, run: int) -> RunInfo:
         """A person has seen why a run was protected; its station is free again. Raises NotAllowedError."""
         info = self.info(run)
-        if info.state != "protected":
-            raise NotAllowedError(f"run {run} is {info.state}; only a protected run needs to be acknowledged")
+        queue = self._queues.get(info.station)
+        held = queue is not None and queue.occupant == run and queue.needs_acknowledgement
+        if info.state != "protected" and not held:
+            raise NotAllowedError(f"run {run} is {info.state}; nothing waits for its acknowledgement")
         info = info.model_copy(update={"acknowledged": True})
         self._store.save_run(info)
         self._recorder.event(run, "note", None, {"acknowledged": True})

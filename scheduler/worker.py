@@ -42,6 +42,11 @@ class Worker:
             try:
                 async with asyncio.timeout(JOB_TIMEOUT_S):
                     return await asyncio.wrap_future(pool.submit(job, *args, **kwargs))
+            except TimeoutError:
+                # It would keep the only worker from every later job.
+                if self._pool is pool:
+                    self.close()
+                raise
             except BrokenProcessPool:
                 # Another job may have replaced it already.
                 if self._pool is pool:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,22 @@ from pathlib import Path
 from protocols.errors import StorageError
 
 RUNS = "runs"
+IDENTITY = "identity"
+"""File with the random name of a data folder."""
+
+
+def identity_of(folder: Path) -> str:
+    """Return the random name of a data folder, given at its first use; empty if it has none yet."""
+    path = folder / IDENTITY
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def name_folder(folder: Path) -> str:
+    """Return the random name of a data folder, and give it one if it has none."""
+    if not identity_of(folder):
+        with whole_file(folder / IDENTITY) as part:
+            part.write_text(secrets.token_hex(6), encoding="utf-8")
+    return identity_of(folder)
 
 
 def run_folder(folder: Path, run: int, name: str) -> Path:

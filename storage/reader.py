@@ -26,7 +26,7 @@ from protocols.records import ENDED, RunInfo
 from storage import bdf, chunks, journal, parquet, tables
 from storage.columns import Columns, between, join, of_block
 from storage.database import open_reader
-from storage.files import sha256
+from storage.files import identity_of, sha256
 from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 
@@ -147,9 +147,10 @@ class Reader:
 
     def tickets(self, run: int) -> list[StoredTicket]:
         """Return a run's segments, by number."""
+        identity = identity_of(self._folder)
         return [
             StoredTicket(
-                records.Ticket(run=run, segment=row.segment, program=row.digest),
+                records.Ticket(run=run, segment=row.segment, program=row.digest, folder=identity),
                 Program.model_validate_json(row.program),
                 row.state,
                 row.offset_s,

@@ -22,7 +22,7 @@ from protocols.program import Program
 from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from storage import tables
 from storage.batch import Batch
-from storage.files import newest_folder, to_json
+from storage.files import name_folder, newest_folder, to_json
 from storage.lock import FolderLock
 from storage.reader import Reader
 from storage.tables import SealedFile, StoredEvent, TicketState
@@ -51,6 +51,8 @@ class Store:
         self._in_flight = Batch()
         self._committing = asyncio.Lock()
         self._last_run = 0
+        self.identity = ""
+        """Random name of this data folder, the same for ever; known once the store is open."""
 
     async def open(self) -> None:
         """Lock the folder, open or make the database and bring its schema up to date. A store opens once.
@@ -204,6 +206,7 @@ class Store:
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
         self._writer = Writer(self._folder)
+        self.identity = name_folder(self._folder)
         self._last_run = max(self._writer.last_run(), newest_folder(self._folder))
 
     def _close(self) -> None:

@@ -1,7 +1,8 @@
 """The connection to one instrument: its thread, time-outs on every call, and what is plugged in.
 
 All library calls of an instrument run on one thread of its own (the library serialises them anyway and
-answers a second caller with an error). The connection stays open.
+answers a second caller with an error). The connection stays open. A call that is late cannot be broken off:
+until it returns there is no new thread, so that never two are inside the library; its result is dropped.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 from drivers.biologic.constants import BoardType, ChannelState, FirmwareCode
 from drivers.biologic.device import Device
@@ -37,6 +38,8 @@ class Connection:
         self._name = name
         self._settings = settings
         self._thread: ThreadPoolExecutor | None = None
+        self._entered: Future[Any] | None = None
+        """The last call that the thread took up and whose caller has left, with or without the result."""
         self._boards: dict[int, BoardType] = {}
         self._unusable: dict[int, str] = {}
 
@@ -55,8 +58,12 @@ class Connection:
         return self._boards[channel]
 
     async def open(self) -> None:
-        """Connect, identify, and load firmware where it is missing and nothing runs."""
+        """Connect, identify, and load firmware where it is missing and nothing runs.
+
+        Raises UnreachableError, also while a late call of the connection before is still in the library.
+        """
         await self.close()
+        self._refuse_while_inside()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"biologic-{self._name}")
         try:
             await self._identify()
@@ -92,19 +99,30 @@ class Connection:
             f"{self._name} channel {channel} sends zeros only; if that stays, power-cycle the instrument"
         )
 
+    def _refuse_while_inside(self) -> None:
+        if self._entered is not None and not self._entered.done():
+            raise UnreachableError(
+                f"{self._name}: the library has not returned from an earlier call; it is tried again once it "
+                "has: check the instrument's power and network, and restart the daemon if that stays"
+            )
+
     def _connected(self) -> ThreadPoolExecutor:
         if self._thread is None:
             raise UnreachableError(f"{self._name} is not connected; connect first")
         return self._thread
 
     async def _within(self, timeout_s: float, function: Callable[[], T]) -> T:
-        future = asyncio.get_running_loop().run_in_executor(self._connected(), function)
+        call = self._connected().submit(function)
         try:
-            return await asyncio.wait_for(future, timeout_s)
+            return await asyncio.wait_for(asyncio.wrap_future(call), timeout_s)
         except TimeoutError as error:
             raise UnreachableError(
                 f"{self._name} did not answer within {timeout_s:g} s; check its power and network"
             ) from error
+        finally:
+            # A call that still waits for the thread is taken back; one that the thread took up is not.
+            if not call.cancel():
+                self._entered = call
 
     async def _identify(self) -> None:
         address, timeout_s = self._settings.address, self._settings.connect_timeout_s

@@ -13,13 +13,23 @@ from drivers.biologic.structs import CurrentValues
 from drivers.biologic.sweep import Sweep
 from drivers.biologic.techniques import Load, Visit
 from drivers.instrument import ChannelValues, SegmentEnd
-from protocols.errors import InstrumentError
+from protocols.errors import InstrumentError, SandtimeError
 from protocols.measurements import FLAG_OVERFLOW, Block, Spectrum, empty_block
 from protocols.position import Position
 from protocols.program import Geis, Program
 
 STOPS_TO_BELIEVE = 2
 """Successive replies with STOP that make an end: a busy instrument sends single wrong ones."""
+
+MISSES_TO_GIVE_UP = 5
+"""Successive fetches refused that make a fault: one or two pass by themselves, but meanwhile no guard sees
+the channel."""
+
+LATE_FRACTION = 0.01
+"""Part of a list's time by which it may be late: techniques take a few ms each to change over."""
+
+LATE_S = 60.0
+"""Time by which any list may be late besides: its final OCV, and points of a sweep longer than a period."""
 
 
 class Follower:
@@ -40,6 +50,8 @@ class Follower:
         """Whether we commanded the stop."""
         self.seen_running = resumed
         """Whether it ever ran: just after its start a channel may still say STOP."""
+        self.misses = 0
+        """Successive fetches that the instrument refused."""
         self._channel = channel
         self._program = program
         self._load = load
@@ -63,6 +75,7 @@ class Follower:
 
     def take(self, reply: Reply) -> None:
         """Take in one reply. A reply of zeros throughout tells nothing and changes nothing."""
+        self.misses = 0
         self._lost += reply.lost
         if reply.header.rows > 0:
             self.seen_running = True
@@ -70,6 +83,12 @@ class Follower:
         if reply.values.TimeBase > 0:
             self._values, self._fresh = reply.values, True
             self._take_state(reply)
+
+    def miss(self, error: SandtimeError) -> None:
+        """Note that the instrument refused a fetch; too many in succession are a fault."""
+        self.misses += 1
+        if self.misses >= MISSES_TO_GIVE_UP:
+            self._fault = f"{self.misses} successive fetches of its data failed: {error}"
 
     def expects_more(self, reply: Reply) -> bool:
         """Return whether another request at once is worth while after ``reply``."""
@@ -136,9 +155,15 @@ class Follower:
         return unseen_s if 0 < unseen_s <= 2 * self._program.watch_s else 0.0
 
     def _passed_unseen(self) -> bool:
-        """Whether all rows were fetched before us, and the list has had all its time."""
+        """Whether all rows were fetched before us, and the list has had all its time.
+
+        A stopped channel goes on showing the time of the list that ran last. A time much longer than our
+        list's is that of another list: ours never ran.
+        """
         elapsed_s = self._values.ElapsedTime if self._values is not None else 0.0
-        return self._visit is None and elapsed_s >= self._load.duration_s
+        duration_s = self._load.duration_s
+        latest_s = duration_s * (1 + LATE_FRACTION) + LATE_S
+        return self._visit is None and duration_s <= elapsed_s <= latest_s
 
     def _take_state(self, reply: Reply) -> None:
         if reply.values.State != ChannelState.STOP:

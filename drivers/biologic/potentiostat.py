@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-from drivers.biologic.connection import READBACK_INTERVAL_S, READBACKS, Connection
+from drivers.biologic.connection import READBACK_INTERVAL_S, Connection
 from drivers.biologic.constants import (
     I_RANGE_FULL_SCALE_A,
     BoardType,
@@ -28,8 +29,14 @@ from protocols.position import Position
 from protocols.program import Program
 from protocols.records import Ticket
 
+log = logging.getLogger(__name__)
+
 BLOCKS_PER_POLL = 4
 """Blocks fetched of one channel before others have their turn."""
+
+STOP_READBACKS = 12
+"""How often a stop is read back: a quarter of a second, as meanwhile no other channel is watched."""
+
 OPEN_FRACTION = 1e-3
 """|I| below this part of the current range counts as no current."""
 
@@ -91,8 +98,9 @@ class BioLogicInstrument:
         await self._refuse_if_busy(channel)
         load = self._compile(program)
         try:
-            await self._connection.call(self._device.set_marker, channel, ticket.marker)
             await self._load(channel, board, load)
+            # Last before the start: a marker set earlier would vouch for a list that may never run.
+            await self._connection.call(self._device.set_marker, channel, ticket.marker)
             await self._connection.call(self._device.start, channel)
         except BusyError:
             # Somebody else started the channel since we looked: theirs is not ours to stop.
@@ -109,7 +117,7 @@ class BioLogicInstrument:
         await self._connection.call(self._stop_now, channel)
         confirmations = 0
         values = CurrentValues()
-        for _ in range(READBACKS):
+        for _ in range(STOP_READBACKS):
             values = await self._connection.call(self._device.values, channel)
             # An answer of zeros throughout also reads STOP: it neither confirms nor denies.
             if values.TimeBase > 0:
@@ -123,10 +131,12 @@ class BioLogicInstrument:
     async def attach(self, channel: int, program: Program, ticket: Ticket) -> Position | None:
         """Take over the channel's segment if the marker it keeps is the ticket's."""
         self._connection.board(channel)
+        if await self._connection.call(self._device.marker, channel) != ticket.marker:
+            # Also when we followed it before: while we were away another program may have loaded its own.
+            self._followers.pop(channel, None)
+            return None
         if channel in self._followers and self._markers[channel] == ticket.marker:
             return self._followers[channel].position()
-        if await self._connection.call(self._device.marker, channel) != ticket.marker:
-            return None
         follower = self._follower(channel, program, self._compile(program), resumed=True)
         self._follow(channel, follower, ticket)
         await self._connection.call(lambda: follower.take(self._device.data(channel)))
@@ -189,8 +199,18 @@ class BioLogicInstrument:
         self._markers[channel] = ticket.marker
 
     def _fetch_all(self) -> bool:
-        more = [self._fetch(channel, follower) for channel, follower in sorted(self._followers.items())]
+        more = [self._fetch_or_miss(*item) for item in sorted(self._followers.items())]
         return any(more)
+
+    def _fetch_or_miss(self, channel: int, follower: Follower) -> bool:
+        """Fetch; a channel that refuses its data keeps no other channel from being watched."""
+        try:
+            return self._fetch(channel, follower)
+        except (InstrumentError, BusyError) as error:
+            if follower.misses == 0:
+                log.warning("%s channel %d: no data: %s", self.name, channel, error)
+            follower.miss(error)
+            return False
 
     def _fetch(self, channel: int, follower: Follower) -> bool:
         """Take blocks out of a channel's memory (on the library's thread); return whether there are more."""

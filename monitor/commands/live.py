@@ -167,12 +167,13 @@ def status(
 
 
 def _table(reply: StatusReply, waits: dict[int, str]) -> str:
+    loud = [] if reply.storing else ["STORING FAILS: measuring goes on from memory; free disk space now"]
     lines = [
         f"{item.name}: {'in contact' if item.reachable else 'NO CONTACT'}"
         f"{' (simulated)' if item.simulated else ''}, stations {', '.join(item.stations) or 'none'}"
         for item in reply.instruments
     ]
-    lines += [describe(info, waits.get(info.run, "")) for info in reply.runs]
+    lines = [*loud, *lines, *(describe(info, waits.get(info.run, "")) for info in reply.runs)]
     return "\n".join(lines) or "nothing is declared in service.toml"
 
 

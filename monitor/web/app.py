@@ -69,7 +69,12 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     @app.get("/api/v1/status")
     async def status() -> StatusReply:
         """Every instrument and every run."""
-        return StatusReply(ready=service.ready, instruments=service.instruments(), runs=service.infos())
+        return StatusReply(
+            ready=service.ready,
+            storing=service.storing,
+            instruments=service.instruments(),
+            runs=service.infos(),
+        )
 
     @app.get("/api/v1/runs/{run}")
     async def one(run: int) -> RunReply:
@@ -97,7 +102,7 @@ def _add_commands(app: FastAPI, service: Service) -> None:
     @app.post("/api/v1/runs/{run}/pause")
     async def pause(run: int) -> RunInfo:
         """Open the circuit and keep the place."""
-        return service.pause(run)
+        return await service.pause(run)
 
     @app.post("/api/v1/runs/{run}/resume")
     async def resume(run: int) -> RunInfo:

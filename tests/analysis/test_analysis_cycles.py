@@ -140,3 +140,58 @@ def test_stretches_and_restarts_change_nothing(steps: list[float], cuts: list[in
     for key, value in one.model_dump().items():
         assert getattr(other, key) == pytest.approx(value), key
     assert one.charge_C == pytest.approx(CURRENT_A * sum(steps))
+
+
+UNMEASURED = [float("nan"), float("inf"), float("-inf"), 9.9e37]
+
+
+@pytest.mark.parametrize("wrong", UNMEASURED)
+@pytest.mark.parametrize("at", [0, 500, 999])
+@pytest.mark.parametrize("column", [1, 2])
+def test_one_value_that_was_not_measured_changes_nothing(wrong: float, at: int, column: int) -> None:
+    meter = HalfCycleMeter()
+    begin(meter, 0, 0.0, CURRENT_A)
+    samples = stretch(0.0, CURRENT_A)
+    samples[column][at] = wrong
+    for values in zip(*samples, strict=True):
+        meter.add(*([value] for value in values))
+    json.dumps(meter.state(), allow_nan=False)
+    row = meter.close(complete=True)
+    assert row is not None
+    assert row.t_end_s == LASTS_s
+    assert row.charge_C == pytest.approx(CURRENT_A * LASTS_s)
+    assert row.overpotential_V == pytest.approx(CURRENT_A * 45.0, rel=1e-3)
+    assert row.voltage_max_V == pytest.approx(CURRENT_A * 50.0, rel=1e-3)
+
+
+def test_charge_is_counted_while_only_the_voltage_is_not_measured() -> None:
+    meter = HalfCycleMeter()
+    begin(meter, 0, 0.0, CURRENT_A)
+    t_s, voltage, current = stretch(0.0, CURRENT_A)
+    current[500:] = [2 * CURRENT_A] * 500
+    meter.add(t_s, voltage[:500] + [float("nan")] * 500, current)
+    row = meter.close(complete=True)
+    assert row is not None
+    assert row.charge_C == pytest.approx(1.5 * CURRENT_A * LASTS_s, rel=1e-3)
+    assert row.voltage_end_V == voltage[499]
+
+
+def test_without_any_measurement_there_is_no_half_cycle() -> None:
+    meter = HalfCycleMeter()
+    begin(meter, 0, 0.0, CURRENT_A)
+    meter.add([1.0, 2.0], [float("nan")] * 2, [CURRENT_A] * 2)
+    assert meter.close(complete=False) is None
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats()), max_size=50), st.integers(1, 7))
+def test_whatever_comes_half_cycles_are_finite(values: list[tuple[float, float]], poll: int) -> None:
+    meter = HalfCycleMeter()
+    begin(meter, 0, 0.0, CURRENT_A)
+    for first in range(0, len(values), poll):
+        part = values[first : first + poll]
+        times = [1.0 + first + k for k in range(len(part))]
+        meter.add(times, [voltage for voltage, _ in part], [current for _, current in part])
+        json.dumps(meter.state(), allow_nan=False)
+    row = meter.close(complete=True)
+    whole = any(abs(voltage) < 1e9 and abs(current) < 1e9 for voltage, current in values)
+    assert (row is not None) == whole

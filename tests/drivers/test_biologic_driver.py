@@ -5,8 +5,10 @@ The script's functions are C functions of the vendor's signatures, so that struc
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import struct
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -14,7 +16,9 @@ from typing import Any
 import pytest
 
 from drivers.biologic import create
+from drivers.biologic.connection import READBACK_INTERVAL_S
 from drivers.biologic.constants import ChannelState
+from drivers.biologic.following import MISSES_TO_GIVE_UP
 from drivers.biologic.library import FUNCTIONS, function_type
 from drivers.biologic.potentiostat import BioLogicInstrument
 from drivers.biologic.settings import Settings
@@ -88,6 +92,9 @@ class ScriptedLibrary:
         self.state = STOP
         self.marker = b""
         self.board = 2
+        self.gate = threading.Event()
+        """While it is clear, BL_GetData does not return."""
+        self.gate.set()
         self._functions = {name: self._make(name) for name in FUNCTIONS}
 
     def __getitem__(self, name: str) -> Callable[..., int]:
@@ -140,6 +147,7 @@ class ScriptedLibrary:
         infos[0].FileName = self.marker
 
     def GetData(self, number: int, channel: int, buffer: Any, infos: Any, shown: Any) -> None:
+        self.gate.wait(30.0)
         fields, words, now = self.blocks[channel].popleft() if self.blocks[channel] else NOTHING
         infos[0] = DataInfos(**fields)
         ctypes.memmove(buffer, words, len(words))
@@ -269,10 +277,10 @@ async def test_start_marks_loads_and_starts(box: BioLogicInstrument, library: Sc
     told = [call for call in library.calls if not call[0].startswith("BL_Define")]
     assert told == [
         ("BL_GetChannelInfos", 5, 3, "pointer"),
-        ("BL_SetExperimentInfos", 5, 3, TICKET.marker.encode()),
         ("BL_LoadTechnique", 5, 3, b"ocv4.ecc", "EccParams", True, False, False),
         ("BL_LoadTechnique", 5, 3, b"cplimit4.ecc", "EccParams", False, False, False),
         ("BL_LoadTechnique", 5, 3, b"ocv4.ecc", "EccParams", False, True, False),
+        ("BL_SetExperimentInfos", 5, 3, TICKET.marker.encode()),
         ("BL_StartChannel", 5, 3),
     ]
     defined = [call[:2] + call[3:4] for call in library.calls if call[0].startswith("BL_Define")]
@@ -444,11 +452,12 @@ async def test_stop_reads_back_past_zeros_and_current(
 
 
 async def test_a_stop_that_cannot_be_confirmed_says_so(
-    box: BioLogicInstrument, library: ScriptedLibrary, monkeypatch: pytest.MonkeyPatch
+    box: BioLogicInstrument, library: ScriptedLibrary
 ) -> None:
-    monkeypatch.setattr("drivers.biologic.potentiostat.READBACK_INTERVAL_S", 0.0)
     library.shown.extend([values(RUN, I=5e-4)] * 1000)
     assert not (await box.stop(0)).confirmed
+    waited_s = library.names().count("BL_GetCurrentValues") * READBACK_INTERVAL_S
+    assert 0.1 < waited_s <= 0.25
 
 
 async def test_attach_takes_over_its_own_segment_only(
@@ -477,6 +486,82 @@ async def test_attach_without_data_begins_at_the_start(
     late: Block = ({}, b"", values(STOP, ElapsedTime=101.0))
     poll = await poll_after(box, library, late, late)
     assert poll.ended[0].reason == "complete"
+
+
+@pytest.mark.parametrize(("elapsed_s", "reason"), [(99.0, "fault"), (160.0, "complete"), (3600.0, "fault")])
+async def test_a_time_that_is_not_the_lists_is_no_end_of_it(
+    box: BioLogicInstrument, library: ScriptedLibrary, elapsed_s: float, reason: str
+) -> None:
+    library.marker = TICKET.marker.encode()
+    await box.attach(0, program(), TICKET)
+    stale: Block = ({}, b"", values(STOP, ElapsedTime=elapsed_s))
+    assert (await poll_after(box, library, stale, stale)).ended[0].reason == reason
+
+
+async def test_attach_drops_what_another_program_has_replaced(
+    box: BioLogicInstrument, library: ScriptedLibrary
+) -> None:
+    await box.start(0, program(), TICKET)
+    await poll_after(box, library, dc(0, (1.0, 0.1, 5e-4)))
+    await box.close()
+    await box.connect()
+    library.marker = b"somebody.mps"
+    assert await box.attach(0, program(), TICKET) is None
+    poll = await poll_after(box, library, dc(0, (100.0, 0.5, 5e-4)))
+    assert not len(poll.samples)
+    assert not poll.ended
+
+
+async def test_a_channel_that_refuses_its_data_blinds_no_other(
+    box: BioLogicInstrument, library: ScriptedLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    await box.start(0, program(), TICKET)
+    await box.start(3, program(), TICKET)
+    polls = []
+    for number in range(MISSES_TO_GIVE_UP):
+        library.results["BL_GetData"] = deque([-104])
+        polls.append(await poll_after(box, library, dc(0, (float(number), 0.1, 5e-4)), channel=3))
+    assert [poll.samples["channel"].tolist() for poll in polls] == [[3]] * MISSES_TO_GIVE_UP
+    assert [list(poll.ended) for poll in polls] == [[]] * (MISSES_TO_GIVE_UP - 1) + [[0]]
+    end = polls[-1].ended[0]
+    assert end.reason == "fault"
+    assert "box channel 0: BL_GetData failed with -104" in end.message
+    assert len(caplog.records) == 1
+
+
+async def test_refusals_that_pass_are_no_fault(box: BioLogicInstrument, library: ScriptedLibrary) -> None:
+    await box.start(0, program(), TICKET)
+    for _ in range(MISSES_TO_GIVE_UP):
+        library.results["BL_GetData"] = deque([-104])
+        assert not (await box.poll()).ended
+        assert not (await poll_after(box, library, NOTHING)).ended
+
+
+async def test_no_second_thread_enters_the_library(library: ScriptedLibrary) -> None:
+    instrument = create("box", {"address": "10.0.0.2", "call_timeout_s": 0.2}, library)
+    await instrument.connect()
+    await instrument.start(0, program(), TICKET)
+    library.gate.clear()
+    with pytest.raises(UnreachableError, match="did not answer"):
+        await instrument.poll()
+    library.calls.clear()
+    for _ in range(2):
+        with pytest.raises(UnreachableError, match="has not returned"):
+            await instrument.connect()
+    assert not library.calls
+    library.gate.set()
+    await until_connected(instrument)
+    assert len((await poll_after(instrument, library, dc(0, (1.0, 0.1, 5e-4)))).samples) == 1
+    await instrument.close()
+
+
+async def until_connected(instrument: BioLogicInstrument) -> None:
+    async with asyncio.timeout(10.0):
+        while True:
+            try:
+                return await instrument.connect()
+            except UnreachableError:
+                await asyncio.sleep(0.01)
 
 
 async def test_lost_samples_and_more(box: BioLogicInstrument, library: ScriptedLibrary) -> None:

@@ -119,7 +119,7 @@ def test_values_that_were_not_measured_tell_nothing() -> None:
     for one in (watch, told):
         one.enter(DRIVEN)
     missing = [float("nan"), float("inf"), 0.1]
+    assert watch.live(4.0, float("nan"), 0.0) is None
     assert watch.samples([5.0, 6.0, 7.0], missing, [0.01] * 3, [0.05, 0.06, 0.07]) is None
-    assert watch.live(8.0, float("nan"), 0.0) is None
     told.samples([7.0], [0.1], [0.01], [0.07])
     assert watch.state() == told.state()

@@ -15,6 +15,8 @@ from protocols.records import ENDED
 
 KILLS = 20
 SPEED = 800.0
+DECIDING_S = 60.0
+"""A verdict is decided within the last minute of a run."""
 
 RAMP = find_protocol("ccd_constant_capacity").read_text(encoding="utf-8")
 CYCLING = find_protocol("symmetric_cycling").read_text(encoding="utf-8")
@@ -72,10 +74,14 @@ def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
         gaps = [bench.reader().gaps(run) for run in runs]
         times = [bench.reader().samples(run, columns=("t_s", "step", "visit")) for run in runs]
         children = psutil.Process(bench.daemon.pid).children(recursive=True) if bench.daemon else []
+        ends = {run: bench.info(run).t_s for run in runs}
         daemon = bench.daemon
     expected = [("finished", "short_circuit"), ("protected", "li_depletion"), ("finished", None)]
     for outcome, wanted_outcome, holes, run in zip(outcomes, expected, gaps, runs, strict=True):
-        assert outcome == wanted_outcome or holes, f"run {run}: {outcome}"
+        # A gap excuses another ending only where it lies over the window that decides: the end of the run.
+        end_s = ends[run]
+        excused = any(hole.t_to_s >= end_s - DECIDING_S for hole in holes)
+        assert outcome == wanted_outcome or excused, f"run {run}: {outcome}, gaps {holes}"
     for columns in times:
         assert (np.diff(columns["t_s"]) >= 0).all(), "samples are out of order"
         rows = np.array([columns["t_s"], columns["step"], columns["visit"]]).T
@@ -98,8 +104,6 @@ steps:
         run = bench.submit(protocol, "s1", cell("dry", "asymmetric", "0.05 µm"))
         bench.until(lambda: bench.info(run).state == "running" and bench.reader().count(run) > 0, "a sample")
         bench.kill_daemon()
-        stopped = tmp_path / "seen"
-        assert not stopped.exists()
         bench.until(lambda: _box_is_idle(bench), "the box's own limit")
         bench.start_daemon()
         info = bench.until_ended(run)

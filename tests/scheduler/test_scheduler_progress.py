@@ -100,6 +100,8 @@ async def _happen(bench: Bench, run: ActiveRun, kind: str, after_s: float) -> Ac
         await bench.until(lambda: run.number in bench.ended or run.info.state == "paused")
         if run.info.state == "paused":
             bench.keeper.resume(run)
+            # A kill between intent and start is another story: that run is never started again.
+            await bench.until(lambda: run.number in bench.ended or run.info.state == "running")
         return run
     await bench.rest()
     await bench.recorder.commit()

@@ -116,7 +116,9 @@ async def test_a_run_with_its_program_and_texts(store: Store) -> None:
 
 
 async def test_a_ticket_keeps_its_newest_state(store: Store) -> None:
-    first, second = (Ticket(run=1, segment=k, program=program().digest()) for k in range(2))
+    first, second = (
+        Ticket(run=1, segment=k, program=program().digest(), folder=store.identity) for k in range(2)
+    )
     store.save_ticket(first, program(), "intent", 0.0, 100.0)
     await store.commit()
     store.save_ticket(first, program(), "started", 0.0, 101.0)
