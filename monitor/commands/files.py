@@ -54,8 +54,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> Non
     for path in write_start_files(folder):
         say(f"wrote {path}")
     say(
-        f"\nNext:\n  cd {folder}\n  sandtime plan first_protocol.yaml --cell my_cell.yaml\n"
-        "  sandtime simulate --speed 100 &      # the simulated instrument of service.toml\n"
+        f"\nNext:\n  cd {folder}\n  sandtime plan first_protocol.yaml --cell my_cell.yaml --station bench-1\n"
+        "  sandtime simulate --speed 2000 &      # the simulated instrument of service.toml\n"
         "  sandtime run first_protocol.yaml --cell my_cell.yaml --station bench-1"
     )
 
