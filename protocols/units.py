@@ -194,8 +194,8 @@ def _expression(unit: str) -> str:
 
 @functools.cache
 def _dimensions() -> dict[Any, KindName]:
-    registry = _registry()
-    return {registry.Quantity(1, kind.si).dimensionality: name for name, kind in KINDS.items()}
+    units = _registry()
+    return {units.Quantity(1, kind.si).dimensionality: name for name, kind in KINDS.items()}
 
 
 def _kind_of(quantity: Any) -> KindName | None:

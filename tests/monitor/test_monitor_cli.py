@@ -229,3 +229,9 @@ def test_the_installed_command_shows_no_traceback(lab_folder: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert "nowhere.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_repositorys_service_toml_is_the_one_that_init_writes(tmp_path: Path) -> None:
+    ours = Path(__file__).resolve().parent.parent.parent / "service.toml"
+    assert sandtime("init", "lab", folder=tmp_path).returncode == 0
+    assert ours.read_text(encoding="utf-8") == (tmp_path / "lab" / "service.toml").read_text(encoding="utf-8")
