@@ -7,8 +7,9 @@ last saved state and tells it again what the store holds since then.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
+from protocols.capabilities import StepKind
 from protocols.measurements import SpectrumSummary, Verdict
 
 
@@ -18,11 +19,12 @@ class StepFacts:
 
     step: int
     visit: int
-    kind: Literal["rest", "constant_current", "geis"]
+    kind: StepKind
     t_s: float
     """Run time of the step's start."""
     set_current_A: float
-    """Signed; > 0 strips (oxidises) the working electrode. 0 for a rest. DC part for a spectrum."""
+    """Signed; > 0 strips (oxidises) the working electrode. 0 for a rest, and where only a voltage is given.
+    DC part for a spectrum."""
     planned_charge_C: float | None
     """|charge| of the whole step, if known."""
     until_voltage_V: float | None = None

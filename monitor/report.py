@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.nodes import Node, Repeat, Step, inner, set_current_A
 from protocols.plan import Plan, PlannedStep
-from protocols.program import Node, Program, Repeat, Rest
+from protocols.program import Program
 from protocols.records import HalfCycle
 from storage.reader import Reader
 
@@ -169,8 +170,10 @@ def _timeline(nodes: Sequence[Node]) -> Iterator[tuple[float, float]]:
         if isinstance(node, Repeat):
             for _ in range(node.passes):
                 yield from _timeline(node.body)
+        elif isinstance(node, Step):
+            yield node.remaining_s, set_current_A(node)
         else:
-            yield node.remaining_s, 0.0 if isinstance(node, Rest) else node.current_A
+            yield from _timeline(inner(node))
 
 
 def describe_plan(plan: Plan) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from protocols.measurements import Frozen
 
 Quantity = Literal["voltage", "current", "charge", "time"]
+StepKind = Literal["rest", "constant_current", "constant_voltage", "voltage_sweep", "geis", "peis"]
 HostLoss = Literal["keeps running with its limits", "stops", "stays on"]
 
 
@@ -16,11 +17,22 @@ class Capabilities(Frozen):
     model: str
     """Name of the instrument class, for people."""
     current_max_A: float
+    current_min_A: float | None = None
+    """Most negative current; None: as large as ``current_max_A``. 0: it can only push."""
     voltage_min_V: float
     """Lowest voltage the channel can measure and bear."""
     voltage_max_V: float
     current_ranges_A: tuple[float, ...] = ()
     """Full scales, ascending; empty: one range."""
+    current_accuracy: float = 1e-3
+    """Error of a current, as a part of its range."""
+    voltage_accuracy_V: float = 1e-3
+    step_kinds: tuple[StepKind, ...] = ("rest", "constant_current")
+    """What it runs by itself."""
+    steps_max: int | None = None
+    """Most steps of one program, where the instrument can't be given more later."""
+    step_max_s: float | None = None
+    """Longest step."""
     frequency_min_Hz: float | None = None
     """None: no impedance."""
     frequency_max_Hz: float | None = None
@@ -38,3 +50,8 @@ class Capabilities(Frozen):
     """Whether it can open the circuit (and not only hold 0 A)."""
     notes: tuple[str, ...] = ()
     """Anything a user has to know, a sentence each."""
+
+    @property
+    def lowest_current_A(self) -> float:
+        """Most negative current that it can drive."""
+        return -self.current_max_A if self.current_min_A is None else self.current_min_A

@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from protocols import program, steps
+from protocols import nodes, steps
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell
 from protocols.limits import Problems, driven_currents, in_amperes, limits_of, voltage_window
 from protocols.measurements import Side
-from protocols.program import Node, Program
+from protocols.nodes import Node
+from protocols.program import Program
 from protocols.protocol import Protocol
 from protocols.units import Amount, format_amount
 from protocols.yamlfile import TreePath
@@ -111,20 +112,20 @@ class _Compiler:
 
     def _rest(self, rest: steps.Rest, here: _Where) -> tuple[Node, ...]:
         index = self._number(here)
-        return (program.Rest(index=index, label=here.label, duration_s=rest.duration.value),)
+        return (nodes.Rest(index=index, label=here.label, duration_s=rest.duration.value),)
 
     def _repeat(self, repeat: steps.Repeat, here: _Where) -> tuple[Node, ...]:
         body = self.nodes(repeat.steps, _Where((*here.path, "steps"), here.label, here.level))
-        return (program.Repeat(total=repeat.times, stop=repeat.times, body=body),)
+        return (nodes.Repeat(total=repeat.times, stop=repeat.times, body=body),)
 
     def _ramp(self, ramp: steps.Ramp, here: _Where) -> tuple[Node, ...]:
         kind = ramp.current.start.kind
-        nodes: list[Node] = []
+        found: list[Node] = []
         for value in ramp.current.levels():
             level = Amount(value, kind, format_amount(value, kind))
             inside = _Where((*here.path, "steps"), f"{here.label} {level.text}", level)
-            nodes += self.nodes(ramp.steps, inside)
-        return tuple(nodes)
+            found += self.nodes(ramp.steps, inside)
+        return tuple(found)
 
     def _constant_current(self, driven: steps.ConstantCurrent, here: _Where) -> tuple[Node, ...]:
         index = self._number(here)
@@ -134,7 +135,7 @@ class _Compiler:
         if duration_s is None:
             return ()
         return (
-            program.ConstantCurrent(
+            nodes.ConstantCurrent(
                 index=index,
                 label=here.label,
                 current_A=current_A,
@@ -211,7 +212,7 @@ class _Compiler:
         self._check_frequency(geis.frequency.start, (*here.path, "frequency", "from"))
         self._check_frequency(geis.frequency.end, (*here.path, "frequency", "to"))
         return (
-            program.Geis(
+            nodes.Geis(
                 index=index,
                 label=here.label,
                 current_A=current_A,
@@ -255,7 +256,7 @@ def _check_afterwards(body: tuple[Node, ...], after: tuple[Node, ...], problems:
     """
     smallest_A = min(driven_currents(body), default=None)
     for place, node in enumerate(after):
-        if isinstance(node, program.Geis) and smallest_A and node.amplitude_A > SMALL_SIGNAL * smallest_A:
+        if isinstance(node, nodes.Geis) and smallest_A and node.amplitude_A > SMALL_SIGNAL * smallest_A:
             most = format_amount(SMALL_SIGNAL * smallest_A, "current")
             message = (
                 f"After the end the peak may be {most} at most: {SMALL_SIGNAL:g} × the smallest test current."

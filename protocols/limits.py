@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell, ElectrolyteClass
 from protocols.errors import InvalidFileError, Problem
-from protocols.program import ConstantCurrent, Geis, Limits, Node, Repeat
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat
+from protocols.program import Limits
 from protocols.protocol import Protocol
 from protocols.units import Amount, format_amount
 from protocols.yamlfile import Source, TreePath

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from protocols.capabilities import Capabilities, Quantity
 from protocols.measurements import Frozen, Side
-from protocols.program import ConstantCurrent, Geis, Node, Program, Repeat, Step
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Step, inner
+from protocols.program import Program
 from protocols.units import format_amount
 
 
@@ -112,7 +113,7 @@ def _planned(nodes: tuple[Node, ...], passes: int = 1) -> Iterator[PlannedStep]:
     for node in nodes:
         if isinstance(node, Repeat):
             yield from _planned(node.body, passes * node.passes)
-        else:
+        elif isinstance(node, Step):
             yield PlannedStep(
                 step=node.index,
                 label=node.label,
@@ -160,6 +161,8 @@ def _charge(nodes: tuple[Node, ...]) -> _Charge:
 def _charge_of(node: Node) -> _Charge:
     if isinstance(node, Repeat):
         return _charge(node.body).times(node.passes)
+    if not isinstance(node, Step):
+        return _charge(inner(node))
     net = _signed_charge(node)
     gain, loss = max(net, 0.0), max(-net, 0.0)
     return _Charge(net=net, highest=gain, lowest=-loss, from_working=gain, from_counter=loss)

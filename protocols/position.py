@@ -22,8 +22,12 @@ class Position(Frozen):
     """Time done in this visit of the step."""
     charge_C: float = 0.0
     """Signed charge passed in this visit of the step."""
+    over: bool = False
+    """This visit of the step is over, whatever its time and charge."""
     finished: bool = False
-    """The program has been passed to its end."""
+    """The program, or the segment that it was started as, has been passed to its end."""
+    reference_V: float | None = None
+    """E at which this visit began: what a voltage relative to open circuit is meant from."""
 
 
 def visit_number(loops: tuple[int, ...], totals: tuple[int, ...]) -> int:

@@ -9,104 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
+from protocols import tree
 from protocols.cell import Cell
 from protocols.measurements import Frozen
+from protocols.nodes import Decision, Message, Node, OnPasses, Repeat, Step
 from protocols.position import Position, loops_of, visit_number
-
-
-class Rest(Frozen):
-    """Open circuit for a time while E is recorded."""
-
-    kind: Literal["rest"] = "rest"
-    index: int
-    label: str
-    """Where the step stands in the protocol file, for people."""
-    duration_s: float = Field(gt=0)
-    done_s: float = 0.0
-    """Time of this visit that has already passed (set by ``remainder``)."""
-
-    @property
-    def remaining_s(self) -> float:
-        """Time still to run."""
-        return self.duration_s - self.done_s
-
-
-class ConstantCurrent(Frozen):
-    """Constant current until the first of: time, charge, voltage."""
-
-    kind: Literal["constant_current"] = "constant_current"
-    index: int
-    label: str
-    current_A: float
-    duration_s: float = Field(gt=0)
-    """Always held on board: the exact q/|I| where charge ends the step and no counter does, else the
-    protocol's time or 1.05 × the longest that the charge allows (design: Decisions)."""
-    charge_C: float | None = None
-    """Planned |charge|, if charge ends the step or the time stands for it."""
-    until_voltage_V: float | None = None
-    """Ends the step when reached: from below if ``current_A`` > 0, from above if < 0."""
-    ends_by: Literal["time", "charge", "voltage"] = "time"
-    done_s: float = 0.0
-    done_C: float = 0.0
-
-    @property
-    def remaining_s(self) -> float:
-        """Time still to run."""
-        return self.duration_s - self.done_s
-
-
-class Geis(Frozen):
-    """One galvanostatic spectrum, with a DC current (0: none) going on underneath."""
-
-    kind: Literal["geis"] = "geis"
-    index: int
-    label: str
-    current_A: float = 0.0
-    amplitude_A: float = Field(gt=0)
-    """Peak."""
-    frequency_start_Hz: float = Field(gt=0)
-    frequency_end_Hz: float = Field(gt=0)
-    points_per_decade: int = Field(gt=0)
-    average: int = Field(default=1, ge=1)
-    """Periods averaged at each frequency."""
-
-    def frequencies(self) -> list[float]:
-        """The frequencies in Hz, logarithmically spaced, first to last."""
-        import math
-
-        decades = math.log10(self.frequency_end_Hz / self.frequency_start_Hz)
-        steps = max(1, round(abs(decades) * self.points_per_decade))
-        return [self.frequency_start_Hz * 10 ** (decades * k / steps) for k in range(steps + 1)]
-
-    @property
-    def remaining_s(self) -> float:
-        """Least time: one period a point and average."""
-        return sum(self.average / f for f in self.frequencies())
-
-
-Step = Rest | ConstantCurrent | Geis
-
-
-class Repeat(Frozen):
-    """Passes ``start`` … ``stop`` − 1 of a loop that has ``total`` passes in the whole program."""
-
-    kind: Literal["repeat"] = "repeat"
-    total: int = Field(ge=1)
-    start: int = Field(default=0, ge=0)
-    stop: int
-    body: tuple[Node, ...]
-
-    @property
-    def passes(self) -> int:
-        """Passes still to run."""
-        return self.stop - self.start
-
-
-Node = Annotated[Rest | ConstantCurrent | Geis | Repeat, Field(discriminator="kind")]
 
 
 class Limits(Frozen):
@@ -144,15 +53,21 @@ class Program(Frozen):
     """A sample is also taken when E has changed by this."""
     ends_on: tuple[str, ...] = ()
     """Verdict kinds that are a planned end: the run is *finished*."""
+    record_dI_A: float | None = None
+    """A sample is also taken when I has changed by this, at constant voltage."""
     afterwards: tuple[Node, ...] = ()
     """Run at open circuit after the end: rests and small spectra, never DC current."""
+    on_suspicion: tuple[Node, ...] = ()
+    """Run at open circuit when a guard suspects something (tier 2): rests and small spectra."""
+    after_suspicion: Literal["go_on", "pause"] = "go_on"
+    """What follows a suspicion, once ``on_suspicion`` has run."""
 
     def walk(self) -> Iterator[tuple[Step, tuple[Repeat, ...]]]:
-        """Yield each leaf once, with the loops around it, outermost first."""
-        yield from _walk(self.steps, ())
+        """Yield each step with the loops around it, outermost first; every way of a decision is walked."""
+        yield from tree.walk(self.steps)
 
     def step(self, index: int) -> Step:
-        """Return the leaf with this number. Raises KeyError if there is none."""
+        """Return the step with this number. Raises KeyError if there is none."""
         for leaf, _ in self.walk():
             if leaf.index == index:
                 return leaf
@@ -164,18 +79,30 @@ class Program(Frozen):
 
     def position(self, step: int, visit: int, time_s: float = 0.0, charge_C: float = 0.0) -> Position:
         """Return the position that the columns of a sample stand for."""
-        return Position(
-            step=step, loops=loops_of(visit, self._totals(step)), time_s=time_s, charge_C=charge_C
-        )
+        loops = loops_of(visit, self._totals(step))
+        return Position(step=step, loops=loops, time_s=time_s, charge_C=charge_C)
+
+    def cycle(self, step: int, visit: int) -> int:
+        """Return the cycle that a sample belongs to, from 1, by the loops that count; 0 before the first."""
+        return tree.cycle_number(self.steps, step, loops_of(visit, self._totals(step)))
+
+    @property
+    def counts_cycles(self) -> bool:
+        """Whether a loop of this program counts cycles."""
+        return any(loop.counts for _, loops in self.walk() for loop in loops)
 
     def remainder(self, position: Position) -> Program:
         """Return what is still to run from ``position``. Pure; an empty ``steps`` means the end."""
         if position.finished:
-            return self.model_copy(update={"steps": ()})
-        rest = _remainder(self.steps, position, position.loops)
+            return self.with_steps(())
+        rest = tree.remainder(self.steps, position)
         if rest is None:
             raise KeyError(position.step)
-        return self.model_copy(update={"steps": rest})
+        return self.with_steps(rest)
+
+    def with_steps(self, steps: tuple[Node, ...]) -> Program:
+        """Return the same program with other steps."""
+        return self.model_copy(update={"steps": steps})
 
     def digest(self) -> str:
         """Return the SHA-256 of the program's canonical JSON."""
@@ -183,7 +110,7 @@ class Program(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def duration_s(self) -> float:
-        """Longest time the steps can take, in s."""
+        """Longest time the steps can take, in s; of two ways of a decision the longer one."""
         return sum(_duration(node) for node in self.steps)
 
     def _totals(self, step: int) -> tuple[int, ...]:
@@ -193,63 +120,20 @@ class Program(Frozen):
         raise KeyError(step)
 
 
-def _walk(nodes: tuple[Node, ...], loops: tuple[Repeat, ...]) -> Iterator[tuple[Step, tuple[Repeat, ...]]]:
-    for node in nodes:
-        if isinstance(node, Repeat):
-            yield from _walk(node.body, (*loops, node))
-        else:
-            yield node, loops
-
-
 def _duration(node: Node) -> float:
-    if isinstance(node, Repeat):
-        return node.passes * sum(_duration(child) for child in node.body)
-    return node.remaining_s
+    match node:
+        case Repeat():
+            return sum(_of_passes(node, child) * _duration(child) for child in node.body)
+        case OnPasses():
+            return sum(map(_duration, node.body))
+        case Decision():
+            return max(sum(map(_duration, way)) for way in (node.then, node.otherwise))
+        case Message():
+            return 0.0
+        case _:
+            return node.remaining_s
 
 
-def _remainder(
-    nodes: tuple[Node, ...], position: Position, loops: tuple[int, ...]
-) -> tuple[Node, ...] | None:
-    """Return the nodes from the position on, or None if the position's leaf is not among ``nodes``."""
-    for place, node in enumerate(nodes):
-        head: tuple[Node, ...] | None
-        if isinstance(node, Repeat):
-            head = _rest_of_loop(node, position, loops)
-        elif node.index == position.step and not loops:
-            head = _rest_of_step(node, position)
-        else:
-            head = None
-        if head is not None:
-            return (*head, *nodes[place + 1 :])
-    return None
-
-
-def _rest_of_loop(loop: Repeat, position: Position, loops: tuple[int, ...]) -> tuple[Node, ...] | None:
-    if not loops or not loop.start <= loops[0] < loop.stop:
-        return None
-    done = loops[0]
-    inner = _remainder(loop.body, position, loops[1:])
-    if inner is None:
-        return None
-    parts: list[Node] = []
-    if inner:
-        parts.append(loop.model_copy(update={"start": done, "stop": done + 1, "body": inner}))
-    if done + 1 < loop.stop:
-        parts.append(loop.model_copy(update={"start": done + 1}))
-    return tuple(parts)
-
-
-def _rest_of_step(step: Step, position: Position) -> tuple[Node, ...]:
-    if isinstance(step, Geis):
-        # A broken sweep has no use: it is measured again if it was not complete.
-        return () if position.time_s >= step.remaining_s else (step,)
-    left = step.duration_s - position.time_s
-    if isinstance(step, ConstantCurrent):
-        charge_left = None if step.charge_C is None else step.charge_C - abs(position.charge_C)
-        if left <= 0 or (step.ends_by == "charge" and charge_left is not None and charge_left <= 0):
-            return ()
-        return (step.model_copy(update={"done_s": position.time_s, "done_C": position.charge_C}),)
-    return (step.model_copy(update={"done_s": position.time_s}),) if left > 0 else ()
-
-
-Repeat.model_rebuild()
+def _of_passes(loop: Repeat, child: Node) -> int:
+    """Return in how many of a loop's passes a node of its body runs."""
+    return child.passes_in(loop.start, loop.stop) if isinstance(child, OnPasses) else loop.passes

@@ -9,8 +9,9 @@ from analysis.cycles import HalfCycleMeter
 from guards.guard import StepFacts
 from guards.watch import Watch
 from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.nodes import ConstantCurrent, Step, set_current_A
 from protocols.position import Position
-from protocols.program import ConstantCurrent, Geis, Program, Step
+from protocols.program import Program
 from protocols.records import HalfCycle
 
 
@@ -219,7 +220,7 @@ class Progress:
 
 def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
     """What the guards are told of a step."""
-    current = leaf.current_A if isinstance(leaf, ConstantCurrent | Geis) else 0.0
+    current = set_current_A(leaf)
     return StepFacts(
         step=leaf.index,
         visit=visit,

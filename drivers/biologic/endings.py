@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from drivers.biologic.techniques import Visit
 from drivers.instrument import EndReason
-from protocols.program import ConstantCurrent, Limits, Program
+from protocols.nodes import ConstantCurrent
+from protocols.program import Limits, Program
 
 _NEAR = 0.02
 """Part of a limit within which a last row counts as at the limit: rows come a little before the exit."""

@@ -15,8 +15,9 @@ from drivers.biologic.techniques import Load, Visit
 from drivers.instrument import ChannelValues, SegmentEnd
 from protocols.errors import InstrumentError, SandtimeError
 from protocols.measurements import FLAG_OVERFLOW, Block, Spectrum, empty_block
+from protocols.nodes import Geis
 from protocols.position import Position
-from protocols.program import Geis, Program
+from protocols.program import Program
 
 STOPS_TO_BELIEVE = 2
 """Successive replies with STOP that make an end: a busy instrument sends single wrong ones."""

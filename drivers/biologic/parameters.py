@@ -8,7 +8,8 @@ from drivers.biologic.constants import ERange, ExitCondition, IRange, LimitVaria
 from drivers.biologic.ranges import i_range_for, i_range_for_sweep
 from protocols.capabilities import Capabilities
 from protocols.errors import InstrumentError
-from protocols.program import ConstantCurrent, Geis, Limits
+from protocols.nodes import ConstantCurrent, Geis
+from protocols.program import Limits
 
 WAIT_PERIODS = 0.1
 """Part of a period that a sweep waits at each frequency before it measures."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drivers.biologic.constants import E_RANGE_FULL_SCALE_V, I_RANGE_FULL_SCALE_A, ERange, IRange
 from protocols.capabilities import Capabilities
 from protocols.errors import InstrumentError
-from protocols.program import Geis
+from protocols.nodes import Geis
 
 _HEADROOM = 0.98
 """A limit at the very end of a range would never be seen: the converter clips there."""

@@ -72,6 +72,7 @@ def capabilities(model: str = "VSP-300") -> Capabilities:
         voltage_min_V=-10.0,
         voltage_max_V=10.0,
         current_ranges_A=tuple(scale for scale in I_RANGE_FULL_SCALE_A.values() if scale >= lowest_A),
+        step_kinds=("rest", "constant_current", "geis"),
         frequency_min_Hz=10e-6,
         frequency_max_Hz=7e6,
         eis_amplitude_fraction=0.5,

@@ -6,7 +6,7 @@ import numpy as np
 
 from drivers.biologic.decode import SweepRows
 from protocols.measurements import Spectrum
-from protocols.program import Geis
+from protocols.nodes import Geis
 
 
 class Sweep:

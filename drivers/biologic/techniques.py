@@ -23,8 +23,10 @@ from drivers.biologic.parameters import (
 from drivers.biologic.ranges import e_range_for
 from protocols.capabilities import Capabilities
 from protocols.errors import InstrumentError
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest, Step
 from protocols.position import Position, visit_number
-from protocols.program import ConstantCurrent, Geis, Node, Program, Repeat, Rest, Step
+from protocols.program import Program
+from protocols.tree import parts
 
 STEMS: dict[TechniqueId, str] = {
     TechniqueId.OCV: "ocv",
@@ -59,11 +61,7 @@ class Visit:
 
     def position(self, time_s: float = 0.0, charge_C: float = 0.0) -> Position:
         """Return the place after ``time_s`` and ``charge_C`` on the instrument, with what was done before."""
-        done_s, done_C = 0.0, 0.0
-        if not isinstance(self.step, Geis):
-            done_s = self.step.done_s
-        if isinstance(self.step, ConstantCurrent):
-            done_C = self.step.done_C
+        done_s, done_C = self.step.done_s, self.step.done_C
         return Position(
             step=self.step.index, loops=self.loops, time_s=done_s + time_s, charge_C=done_C + charge_C
         )
@@ -181,7 +179,7 @@ def _leading(nodes: tuple[Node, ...], max_techniques: int) -> tuple[list[_Group]
 def _groups(
     nodes: tuple[Node, ...], loops: tuple[int, ...], totals: tuple[int, ...], room: int
 ) -> Iterator[_Group]:
-    for node in nodes:
+    for node in parts(nodes):
         if not isinstance(node, Repeat):
             yield _Group((Visit(node, loops, totals),))
         elif (body := _loopable(node, room)) is not None:
@@ -194,7 +192,7 @@ def _groups(
 
 def _loopable(repeat: Repeat, room: int) -> list[Step] | None:
     """Return the body of a repeat that a LOOP can stand for, else None."""
-    body = [node for node in repeat.body if not isinstance(node, Repeat)]
+    body = [node for node in parts(repeat.body) if not isinstance(node, Repeat)]
     fits = len(body) + 1 <= room
     return body if fits and repeat.passes > 1 and len(body) == len(repeat.body) else None
 
@@ -222,6 +220,8 @@ def _technique(visit: Visit, looped: bool, settings: Settings, capabilities: Cap
         identity, parameters = TechniqueId.OCV, ocv_parameters(step.remaining_s, settings)
     elif isinstance(step, ConstantCurrent):
         identity, parameters = TechniqueId.CPLIMIT, current_limit_parameters(step, settings, capabilities)
-    else:
+    elif isinstance(step, Geis):
         identity, parameters = TechniqueId.GEIS, geis_parameters(step, settings, capabilities)
+    else:
+        raise InstrumentError(f"step {step.label!r}: this driver can't run a {step.kind!r} yet")
     return Technique(identity, parameters, visit, looped)

@@ -14,7 +14,8 @@ from drivers.recordings.recording import Recording
 from drivers.recordings.rows import Floats
 from protocols.cell import Cell
 from protocols.measurements import Spectrum
-from protocols.program import ConstantCurrent, Geis, Limits, Program, Rest, Step
+from protocols.nodes import ConstantCurrent, Geis, Rest, Step
+from protocols.program import Limits, Program
 
 LEVEL_CHANGE = 0.2
 """A current that differs by more than this part from the phase's mean begins a new phase."""

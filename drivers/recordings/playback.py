@@ -13,8 +13,9 @@ from drivers.recordings.rows import Floats
 from protocols.capabilities import Capabilities
 from protocols.errors import InstrumentError
 from protocols.measurements import FLAG_INFERRED, Block, Spectrum, empty_block
+from protocols.nodes import Step
 from protocols.position import Position
-from protocols.program import Geis, Program, Repeat
+from protocols.program import Program
 from protocols.records import Ticket
 
 CHANNEL = 0
@@ -148,9 +149,9 @@ class PlaybackInstrument:
 
     def _stream_from(self, program: Program, marker: str) -> _Stream:
         node = program.steps[0] if program.steps else None
-        if node is None or isinstance(node, Repeat) or node.index >= len(self._phases):
+        if not isinstance(node, Step) or node.index >= len(self._phases):
             raise InstrumentError(f"{self.name}: the program is not that of {self._recording.source.name}")
-        phase, done_s = self._phases[node.index], 0.0 if isinstance(node, Geis) else node.done_s
+        phase, done_s = self._phases[node.index], node.done_s
         t_zero_s = phase.t_start_s + done_s
         times_s: Floats = self._recording.t_s[phase.first : phase.stop]
         done = int(np.searchsorted(times_s, t_zero_s + LEAST_DURATION_S, side="right")) if done_s > 0 else 0

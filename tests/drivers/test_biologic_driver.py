@@ -27,8 +27,9 @@ from drivers.instrument import Poll
 from protocols.cell import Cell
 from protocols.errors import BusyError, InstrumentError, InvalidFileError, UnreachableError
 from protocols.measurements import FLAG_OVERFLOW
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
 from protocols.position import Position
-from protocols.program import ConstantCurrent, Geis, Limits, Node, Program, Repeat, Rest
+from protocols.program import Limits, Program
 from protocols.records import Ticket
 
 STOP, RUN = ChannelState.STOP, ChannelState.RUN

@@ -20,7 +20,8 @@ from drivers.simulation.faults import Fault, inject
 from protocols.cell import Cell
 from protocols.errors import BusyError
 from protocols.measurements import Block, Spectrum, empty_block
-from protocols.program import ConstantCurrent, Geis, Limits, Node, Program, Repeat, Rest
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
+from protocols.program import Limits, Program
 from protocols.records import Ticket
 
 REPOSITORY = Path(__file__).resolve().parents[2]

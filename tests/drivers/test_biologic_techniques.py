@@ -14,8 +14,10 @@ from drivers.biologic.settings import capabilities
 from drivers.biologic.techniques import Load, Technique, compile_load
 from protocols.cell import Cell
 from protocols.errors import InstrumentError
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
 from protocols.position import Position, visit_number
-from protocols.program import ConstantCurrent, Geis, Limits, Node, Program, Repeat, Rest
+from protocols.program import Limits, Program
+from protocols.tree import parts
 
 VSP = capabilities("VSP-300")
 BOOL, INT, SINGLE = ParamType.BOOLEAN, ParamType.INTEGER, ParamType.SINGLE
@@ -239,7 +241,7 @@ Passage = tuple[int, int]
 
 
 def expected(nodes: tuple[Node, ...], loops: tuple[int, ...], totals: tuple[int, ...]) -> Iterator[Passage]:
-    for node in nodes:
+    for node in parts(nodes):
         if isinstance(node, Repeat):
             for done in range(node.start, node.stop):
                 yield from expected(node.body, (*loops, done), (*totals, node.total))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from drivers.recordings import Phase, Recording, open_recording, phases, program_of
 from drivers.recordings.rows import Floats
 from protocols.cell import Cell
-from protocols.program import ConstantCurrent, Geis, Rest
+from protocols.nodes import ConstantCurrent, Geis, Rest
 
 CELL = Cell(name="cell", area_m2=1e-4)
 HOUR_S = 3600.0

@@ -12,8 +12,10 @@ from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
 from protocols.compile import compile_program
 from protocols.errors import InvalidFileError, Problem
-from protocols.program import ConstantCurrent, Geis, Node, Program, Repeat, Rest
+from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
+from protocols.program import Program
 from protocols.protocol import library_protocols, load_protocol, parse_protocol
+from protocols.tree import parts
 
 HEAD = "sandtime: 1\nname: x\n"
 MAH_PER_CM2 = 3.6 / 1e-4
@@ -49,7 +51,7 @@ def half_cycles(program: Program) -> list[ConstantCurrent]:
 def test_the_library_compiles(name: str, cell: Cell, channel: Capabilities) -> None:
     program = compile_program(load_protocol(name), cell, channel)
     leaves = [leaf for leaf, _ in program.walk()]
-    after = [node for node in program.afterwards if not isinstance(node, Repeat)]
+    after = [node for node in parts(program.afterwards) if not isinstance(node, Repeat)]
     assert [leaf.index for leaf in [*leaves, *after]] == list(range(len(leaves) + len(after)))
     assert Program.model_validate_json(program.model_dump_json()) == program
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
 from protocols.compile import compile_program
+from protocols.nodes import ConstantCurrent, Node, Repeat
 from protocols.plan import Plan, make_plan
-from protocols.program import ConstantCurrent, Limits, Node, Program, Repeat
+from protocols.program import Limits, Program
 from protocols.protocol import load_protocol, parse_protocol
 
 

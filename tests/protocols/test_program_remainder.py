@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.cell import Cell
+from protocols.nodes import ConstantCurrent, Geis, Node, Peis, Repeat, Rest, Step
 from protocols.position import Position, loops_of, visit_number
-from protocols.program import ConstantCurrent, Geis, Limits, Node, Program, Repeat, Rest, Step
+from protocols.program import Limits, Program
+from protocols.tree import parts
 
 CELL = Cell(name="any", area_m2=1e-4)
 LIMITS = Limits(voltage_min_V=-1.0, voltage_max_V=1.0, current_max_A=1.0)
@@ -31,11 +33,11 @@ class Visit:
 
 def visits(nodes: tuple[Node, ...], loops: tuple[int, ...] = ()) -> Iterator[Visit]:
     """Run nodes the plain way: every loop written out."""
-    for node in nodes:
+    for node in parts(nodes):
         if isinstance(node, Repeat):
             for number in range(node.start, node.stop):
                 yield from visits(node.body, (*loops, number))
-        elif isinstance(node, Geis):
+        elif isinstance(node, Geis | Peis):
             yield Visit(node.index, loops, 0.0, 0.0, node.remaining_s, None)
         elif isinstance(node, ConstantCurrent):
             yield Visit(node.index, loops, node.done_s, node.done_C, node.duration_s, node.charge_C)

@@ -18,7 +18,8 @@ from scripted_instrument import (
 )
 
 from protocols.errors import BusyError, InstrumentError, UnreachableError
-from protocols.program import Program, Rest
+from protocols.nodes import Rest
+from protocols.program import Program
 from scheduler import keeper
 from scheduler.run import ActiveRun
 

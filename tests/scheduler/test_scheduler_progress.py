@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from scripted_instrument import AREA_M2, CURRENT_A, Bench, Voltage, driven, ohmic, program, runs_short, sweep
 
 from protocols.cell import Cell, Electrode
+from protocols.nodes import Repeat, Rest
 from protocols.position import Position
-from protocols.program import Program, Repeat, Rest
+from protocols.program import Program
 from protocols.records import ENDED, Gap, HalfCycle
 from scheduler import keeper
 from scheduler import run as run_module

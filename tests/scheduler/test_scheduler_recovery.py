@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scripted_instrument import CURRENT_A, Bench, bench_in, driven, program, runs_away, runs_short
 
-from protocols.program import Rest
+from protocols.nodes import Rest
 from scheduler import keeper
 from scheduler.columns import Columns
 from scheduler.run import ActiveRun

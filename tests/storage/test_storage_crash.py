@@ -14,7 +14,8 @@ import pytest
 
 from protocols.cell import Cell
 from protocols.measurements import COLUMNS, SAMPLE
-from protocols.program import Limits, Program, Rest
+from protocols.nodes import Rest
+from protocols.program import Limits, Program
 from protocols.records import RunInfo
 from storage.reader import Reader
 from storage.store import Store

@@ -15,7 +15,8 @@ from pyarrow import parquet
 from protocols.cell import Cell
 from protocols.errors import StorageError
 from protocols.measurements import Block, Spectrum, SpectrumSummary, empty_block
-from protocols.program import ConstantCurrent, Limits, Program
+from protocols.nodes import ConstantCurrent
+from protocols.program import Limits, Program
 from protocols.records import Gap, RunInfo, Ticket
 from storage import export
 from storage.bdf import ChargeCounter, StepCounter

@@ -15,7 +15,8 @@ from pyarrow import parquet
 from protocols.cell import Cell
 from protocols.errors import StorageError
 from protocols.measurements import COLUMNS, SAMPLE, Block, empty_block
-from protocols.program import Limits, Program, Rest
+from protocols.nodes import Rest
+from protocols.program import Limits, Program
 from protocols.records import RunInfo, Ticket
 from storage import seal
 from storage.database import DATABASE

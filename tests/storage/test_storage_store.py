@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from protocols.cell import Cell
 from protocols.errors import StorageError
 from protocols.measurements import COLUMNS, SAMPLE, Block, empty_block
-from protocols.program import ConstantCurrent, Limits, Program
+from protocols.nodes import ConstantCurrent
+from protocols.program import Limits, Program
 from protocols.records import Event, RunInfo
 from storage import tails
 from storage.columns import Columns

@@ -20,9 +20,11 @@ from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
 from protocols.errors import InstrumentError, SandtimeError, StorageError, UnreachableError
 from protocols.measurements import Block, Spectrum, Verdict, empty_block
+from protocols.nodes import ConstantCurrent, Geis, Node, Peis, Repeat, Step, set_current_A
 from protocols.position import Position, visit_number
-from protocols.program import ConstantCurrent, Geis, Limits, Node, Program, Repeat, Rest, Step
+from protocols.program import Limits, Program
 from protocols.records import Gap, HalfCycle, RunInfo, Ticket
+from protocols.tree import parts
 from scheduler.clock import Clock
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
@@ -75,7 +77,7 @@ class Stretch:
 
     @property
     def current_A(self) -> float:
-        return 0.0 if isinstance(self.step, Rest) else self.step.current_A
+        return set_current_A(self.step)
 
     @property
     def visit(self) -> int:
@@ -84,7 +86,7 @@ class Stretch:
     def position(self, t_s: float) -> Position:
         """Where a cell is at time ``t_s`` of the segment, which lies in this stretch."""
         passed_s = t_s - self.t0_s
-        if isinstance(self.step, Geis):
+        if isinstance(self.step, Geis | Peis):
             passed_s = passed_s if t_s >= self.t1_s else 0.0
             return Position(step=self.step.index, loops=self.loops, time_s=passed_s)
         done_C = self.step.done_C if isinstance(self.step, ConstantCurrent) else 0.0
@@ -109,7 +111,7 @@ def stretches(program: Program) -> list[Stretch]:
 def _visits(
     nodes: tuple[Node, ...], loops: tuple[int, ...], totals: tuple[int, ...]
 ) -> Iterator[tuple[Step, tuple[int, ...], tuple[int, ...]]]:
-    for node in nodes:
+    for node in parts(nodes):
         if isinstance(node, Repeat):
             for number in range(node.start, node.stop):
                 yield from _visits(node.body, (*loops, number), (*totals, node.total))
