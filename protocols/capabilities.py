@@ -38,6 +38,9 @@ class Capabilities(Frozen):
     frequency_max_Hz: float | None = None
     eis_amplitude_fraction: float = 0.5
     """Largest peak amplitude of a galvanostatic spectrum as a fraction of the current range."""
+    temperature_min_K: float | None = None
+    """Of the station's chamber; None: there is none."""
+    temperature_max_K: float | None = None
     sample_interval_min_s: float = 1.0
     on_board: dict[str, tuple[Quantity, ...]] = {}
     """Kind of step (``constant_current``, ``geis``, ``rest``) → limits that the instrument itself holds."""

@@ -13,7 +13,7 @@ from pydantic import Field, PlainValidator, ValidationError, model_validator
 
 from protocols.cell import LITHIUM_C_PER_M3, Cell, Electrode, ElectrolyteClass, Geometry
 from protocols.errors import InvalidFileError
-from protocols.steps import VoltageWindow
+from protocols.fields import VoltageWindow
 from protocols.units import Amount
 from protocols.validation import FileModel, LanguageVersion, Name, problems_of, quantity, read_amount, wrong
 from protocols.yamlfile import read_text, read_yaml

@@ -6,44 +6,55 @@ with its place in the protocol file.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
 
-from protocols import nodes, steps
+from protocols import compile_dc, nodes, steps
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell
-from protocols.limits import Problems, driven_currents, in_amperes, limits_of, voltage_window
-from protocols.measurements import Side
-from protocols.nodes import Node
+from protocols.compile_spectra import (
+    between_passes,
+    geis,
+    inside_step,
+    interval_s,
+    peis,
+    rest,
+    spectrum_steps,
+    when_due,
+)
+from protocols.compile_temperature import set_temperature
+from protocols.context import Context, Where, range_for
+from protocols.dc_steps import ConstantCurrent
+from protocols.fitness import check_sampling, check_size, check_small_signal
+from protocols.limits import limits_of, voltage_window
+from protocols.nodes import Criterion, Decision, Jump, Message, Node, OnPasses, Person, Repeat
+from protocols.problems import Problems
 from protocols.program import Program
 from protocols.protocol import Protocol
-from protocols.units import Amount, format_amount
-from protocols.yamlfile import TreePath
-
-TIME_MARGIN = 1.05
-"""A time limit that only stands behind another end is longer than the step can take by this factor."""
-SMALL_SIGNAL = 0.1
-"""Largest amplitude after the end, as a part of the test current: the cell may be short-circuited."""
-MAX_STEPS = 20_000
+from protocols.spectra import GeisStep, Interval, PassSpectra, PeisStep, RestStep, SpectrumStep
+from protocols.units import Amount
 
 
 def compile_program(protocol: Protocol, cell: Cell, capabilities: Capabilities) -> Program:
     """Return the program that runs ``protocol`` on ``cell`` and a channel with ``capabilities``.
 
-    Steps are numbered from 0 over ``steps``, then ``afterwards``. Raises InvalidFileError with every problem.
+    Steps are numbered from 0 over ``steps``, ``afterwards`` and ``on_suspicion``. Raises InvalidFileError
+    with every problem.
     """
     problems = Problems(protocol.source)
     content = protocol.content
     window = voltage_window(protocol, cell, capabilities, problems)
-    compiler = _Compiler(cell, capabilities, window, problems)
-    body = compiler.nodes(content.steps, _Where(("steps",), "steps"))
-    after = compiler.nodes(content.afterwards, _Where(("afterwards",), "afterwards"))
-    limits = limits_of(protocol, cell, capabilities, window, body + after, problems)
-    _check_afterwards(body, after, problems)
-    _check_watch(content.watch, capabilities, problems)
+    compiler = _Compiler(Context(cell, capabilities, window, content.record, problems))
+    body = compiler.nodes(content.steps, Where(("steps",), "steps"))
+    after = compiler.quiet(content.afterwards, Where(("afterwards",), "afterwards"))
+    suspicion = compiler.quiet(content.on_suspicion.steps, Where(("on_suspicion", "steps"), "on_suspicion"))
+    limits = limits_of(protocol, cell, capabilities, window, body + after + suspicion, problems)
+    for name, quiet in (("afterwards", after), ("on_suspicion", suspicion)):
+        check_small_signal(body, quiet, name, problems)
+    check_sampling(protocol, capabilities, problems)
+    check_size(body, capabilities, problems)
     problems.raise_if_any()
     record = content.record
+    by_current = record.on_current_change
     return Program(
         protocol=protocol.name,
         cell=cell,
@@ -53,220 +64,225 @@ def compile_program(protocol: Protocol, cell: Cell, capabilities: Capabilities) 
         watch_s=content.watch.value,
         record_s=record.every.value if record.every else None,
         record_dE_V=record.on_voltage_change.value,
+        record_dI_A=compiler.si(by_current) if by_current else None,
         ends_on=content.ends_on,
         afterwards=after,
+        on_suspicion=suspicion,
+        after_suspicion=content.on_suspicion.then,
+        retention_from=content.retention_from,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """A list of steps: where it stands in the file, for machine and people, and the level of its ramp."""
-
-    path: TreePath
-    label: str
-    level: Amount | None = None
-
-    def label_of(self, place: int, kind: str) -> str:
-        if len(self.path) == 1:
-            return f"{self.label} {place + 1} › {kind}"
-        return f"{self.label} › {kind} {place + 1}"
 
 
 class _Compiler:
     """Turns steps of the file into nodes of the program and numbers them."""
 
-    def __init__(
-        self, cell: Cell, capabilities: Capabilities, window: tuple[float, float], problems: Problems
-    ) -> None:
-        self._cell = cell
-        self._channel = capabilities
-        self._window = window
-        self._problems = problems
-        self._next = 0
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
-    def nodes(self, listed: tuple[steps.Step, ...], where: _Where) -> tuple[Node, ...]:
+    def si(self, amount: Amount) -> float:
+        """Return a quantity of the block ``record`` in SI."""
+        return self._context.convert.si(amount, ("record",))
+
+    def quiet(self, listed: tuple[SpectrumStep, ...], where: Where) -> tuple[Node, ...]:
+        """Return the nodes of steps that run at open circuit."""
+        return spectrum_steps(self._context, listed, where)
+
+    def nodes(self, listed: tuple[steps.Step, ...], where: Where) -> tuple[Node, ...]:
         """Return the nodes of a list of steps; steps that do not fit are noted and left out."""
         return tuple(node for place, step in enumerate(listed) for node in self._node(step, place, where))
 
-    def _node(self, step: steps.Step, place: int, where: _Where) -> tuple[Node, ...]:
-        kind = next(iter(type(step).model_fields))
-        inner = _Where((*where.path, place, kind), where.label_of(place, kind), where.level)
+    def _node(self, step: steps.Step, place: int, where: Where) -> tuple[Node, ...]:
+        name, info = next(iter(type(step).model_fields.items()))
+        here = where.step(place, info.alias or name)
+        context = self._context
         match step:
-            case steps.RestStep(rest=rest):
-                return self._rest(rest, inner)
-            case steps.ConstantCurrentStep(constant_current=driven):
-                return self._constant_current(driven, inner)
-            case steps.GeisStep(geis=geis):
-                return self._geis(geis, inner)
+            case RestStep(rest=settings):
+                return (rest(context, settings, here),)
+            case GeisStep(geis=galvanostatic):
+                return (geis(context, galvanostatic, here),)
+            case PeisStep(peis=potentiostatic):
+                return (peis(context, potentiostatic, here),)
+            case steps.TemperatureStep(temperature=target):
+                return set_temperature(context, target, here)
             case steps.RepeatStep(repeat=repeat):
-                return self._repeat(repeat, inner)
+                return self._repeat(repeat, here)
             case steps.RampStep(ramp=ramp):
-                return self._ramp(ramp, inner)
+                return self._ramp(ramp, here)
+            case steps.IfStep(decision=decision):
+                return (self._decision(decision, here),)
+            case steps.MessageStep(message=text):
+                return (Message(index=context.number(here), label=here.label, text=text),)
+            case steps.WaitForPersonStep(wait_for_person=wait):
+                return (self._wait(wait, here),)
+            case _:
+                return self._driven(step, here)
 
-    def _number(self, here: _Where) -> int:
-        if self._next >= MAX_STEPS:
-            self._problems.add(here.path, f"The protocol has more than {MAX_STEPS} steps.", "Use 'repeat'.")
-            self._problems.raise_if_any()
-        self._next += 1
-        return self._next - 1
+    def _driven(self, step: steps.DrivenStep, here: Where) -> tuple[Node, ...]:
+        context = self._context
+        match step:
+            case steps.ConstantCurrentStep(constant_current=driven):
+                return self._constant_current(driven, here)
+            case steps.NucleationStep(nucleation=one_way):
+                return _known(
+                    compile_dc.constant_current(context, one_way.current, one_way.until, here, dense=True)
+                )
+            case steps.ConstantVoltageStep(constant_voltage=held):
+                return (compile_dc.constant_voltage(context, held, here),)
+            case steps.CcCvStep(cc_cv=charge):
+                return compile_dc.cc_cv(context, charge, here)
+            case steps.LinearSweepStep(linear_sweep=sweep):
+                return (compile_dc.linear_sweep(context, sweep, here),)
+            case steps.TafelStep(tafel=tafel):
+                return (compile_dc.tafel(context, tafel, here),)
+            case steps.CyclicVoltammetryStep(cyclic_voltammetry=scan):
+                return compile_dc.cyclic_voltammetry(context, scan, here)
 
-    def _rest(self, rest: steps.Rest, here: _Where) -> tuple[Node, ...]:
-        index = self._number(here)
-        return (nodes.Rest(index=index, label=here.label, duration_s=rest.duration.value),)
+    def _constant_current(self, driven: ConstantCurrent, here: Where) -> tuple[Node, ...]:
+        step = compile_dc.constant_current(self._context, driven.current, driven.until, here)
+        if step is None or driven.spectra is None:
+            return _known(step)
+        inner = here.at("spectra")
+        return inside_step(self._context, step, driven.spectra.every, driven.spectra.steps, inner.at("steps"))
 
-    def _repeat(self, repeat: steps.Repeat, here: _Where) -> tuple[Node, ...]:
-        body = self.nodes(repeat.steps, _Where((*here.path, "steps"), here.label, here.level))
-        return (nodes.Repeat(total=repeat.times, stop=repeat.times, body=body),)
+    def _wait(self, wait: steps.WaitForPerson, here: Where) -> Node:
+        return nodes.Rest(
+            index=self._context.number(here),
+            label=here.label,
+            duration_s=wait.at_most.value,
+            host_ends=(Person(message=wait.message),),
+        )
 
-    def _ramp(self, ramp: steps.Ramp, here: _Where) -> tuple[Node, ...]:
-        kind = ramp.current.start.kind
+    def _repeat(self, repeat: steps.Repeat, here: Where) -> tuple[Node, ...]:
+        inside = here.at("steps")
+        spectra = repeat.spectra
+        if spectra is None:
+            body = self.nodes(repeat.steps, inside)
+        elif spectra.after_cycles is not None:
+            measured = OnPasses(
+                listed=tuple(sorted(set(spectra.after_cycles))),
+                body=self.quiet(spectra.steps, here.at("spectra", "steps")),
+            )
+            body = (*self.nodes(repeat.steps, inside), measured)
+        else:
+            body = self._with_spectra(repeat, spectra, here)
+        return (Repeat(total=repeat.times, stop=repeat.times, body=body, counts=repeat.counts is not None),)
+
+    def _with_spectra(self, repeat: steps.Repeat, spectra: PassSpectra, here: Where) -> tuple[Node, ...]:
+        """Return a repeat's body with spectra after passes, half-cycles, a time or a charge."""
+        every = spectra.every
+        if every is None:
+            raise TypeError("spectra after listed cycles have no interval")
+        half_cycles = self._half_cycles(repeat.steps, here.at("steps"))
+        if not half_cycles and every.unit != "cycles":
+            message = "There is no half-cycle directly in this repeat."
+            hint = "Write 'spectra' in the repeat that holds the steps of constant current."
+            self._context.problems.add((*here.path, "spectra"), message, hint)
+            half_cycles = [[]]
+        place = here.at("spectra", "steps")
+        if every.unit in ("cycles", "half-cycles"):
+            measured = self.quiet(spectra.steps, place)
+            if every.unit == "cycles":
+                half_cycles = half_cycles or [list(self.nodes(repeat.steps, here.at("steps")))]
+            return between_passes(every, half_cycles, measured)
+        return self._in_time(half_cycles, every, spectra.steps, place)
+
+    def _half_cycles(self, listed: tuple[steps.Step, ...], where: Where) -> list[list[Node]]:
+        """Return the nodes of a pass, cut after each half-cycle; none if it has no half-cycle of its own."""
+        groups: list[list[Node]] = []
+        before: list[Node] = []
+        for place, step in enumerate(listed):
+            found = self._node(step, place, where)
+            if isinstance(step, steps.HALF_CYCLES):
+                groups.append([*before, *found])
+                before = []
+            elif groups:
+                groups[-1] += found
+            else:
+                before += found
+        return groups
+
+    def _in_time(
+        self,
+        half_cycles: list[list[Node]],
+        every: Interval,
+        spectra: tuple[SpectrumStep, ...],
+        here: Where,
+    ) -> tuple[Node, ...]:
+        """Return a body with spectra inside half-cycles that are longer than the interval, else when due."""
         found: list[Node] = []
-        for value in ramp.current.levels():
-            level = Amount(value, kind, format_amount(value, kind))
-            inside = _Where((*here.path, "steps"), f"{here.label} {level.text}", level)
-            found += self.nodes(ramp.steps, inside)
+        for half_cycle in half_cycles:
+            for node in half_cycle:
+                if not isinstance(node, nodes.ConstantCurrent):
+                    found.append(node)
+                elif interval_s(self._context, every, node, here) <= node.duration_s:
+                    found += inside_step(self._context, node, every, spectra, here)
+                else:
+                    found.append(node)
+                    found.append(when_due(self._context, every, self.quiet(spectra, here), here))
         return tuple(found)
 
-    def _constant_current(self, driven: steps.ConstantCurrent, here: _Where) -> tuple[Node, ...]:
-        index = self._number(here)
-        current_A = self._current(driven.current, here)
-        duration_s, charge_C, ends_by = self._end(driven.until, current_A, here)
-        self._check_voltage(driven.until.voltage, here)
-        if duration_s is None:
-            return ()
-        return (
-            nodes.ConstantCurrent(
-                index=index,
-                label=here.label,
-                current_A=current_A,
-                duration_s=duration_s,
-                charge_C=charge_C,
-                until_voltage_V=driven.until.voltage.value if driven.until.voltage else None,
-                ends_by=ends_by,
-            ),
+    def _ramp(self, ramp: steps.Ramp, here: Where) -> tuple[Node, ...]:
+        found: list[Node] = []
+        levels = ramp.levels()
+        range_A = self._range_of(levels, here) if ramp.over == "current" else here.range_A
+        for level in levels:
+            inside = replace(
+                here.at("steps"),
+                label=f"{here.label} {level.text}",
+                levels={**here.levels, ramp.over: level},
+                range_A=range_A,
+            )
+            found += self.nodes(ramp.steps, inside)
+        # A loop of one pass, so that 'leave' leaves the ramp.
+        return (Repeat(total=1, stop=1, body=tuple(found)),) if _leaves(tuple(found)) else tuple(found)
+
+    def _range_of(self, levels: tuple[Amount, ...], here: Where) -> float | None:
+        """Return one current range for a whole ramp; None if its smallest level can't be set well in it."""
+        context = self._context
+        sizes_A = [abs(context.convert.si(level, (*here.path, "current"))) for level in levels]
+        range_A = range_for(context.channel, max(sizes_A))
+        return range_A if min(sizes_A) >= context.least_current_A(range_A) else None
+
+    def _decision(self, decision: steps.If, here: Where) -> Node:
+        index = self._context.number(here)
+        criteria = tuple(
+            Criterion.model_validate(
+                {"quantity": quantity, "comparison": word, "value": self._threshold(quantity, value, here)}
+            )
+            for quantity, word, value in decision.when.comparisons()
+        )
+        then, then_jump = self._way(decision.then, here.at("then"))
+        otherwise, otherwise_jump = self._way(decision.otherwise, here.at("otherwise"))
+        return Decision(
+            index=index,
+            label=here.label,
+            criteria=criteria,
+            then=then,
+            then_jump=then_jump,
+            otherwise=otherwise,
+            otherwise_jump=otherwise_jump,
         )
 
-    def _current(self, current: Amount | steps.Level | None, here: _Where) -> float:
-        """Return a current in A; notes one that the channel can't drive."""
-        amount, sign = (here.level, current.sign) if isinstance(current, steps.Level) else (current, 1)
-        value = sign * in_amperes(amount, self._cell) if amount else 0.0
-        if abs(value) > self._channel.current_max_A:
-            message = f"{format_amount(value, 'current')} are more than the channel can drive"
-            most = f"({self._channel.model}: {format_amount(self._channel.current_max_A, 'current')})"
-            self._problems.add((*here.path, "current"), f"{message} {most}.")
-        return value
+    def _threshold(self, quantity: str, value: Amount | int, here: Where) -> float:
+        if isinstance(value, int):
+            return float(value)
+        return self._context.convert.si(value, (*here.path, "when", quantity))
 
-    def _end(
-        self, until: steps.Until, current_A: float, here: _Where
-    ) -> tuple[float | None, float | None, Literal["time", "charge", "voltage"]]:
-        """Return the time limit on board in s, the planned charge in C and what ends the step.
+    def _way(self, way: Jump | tuple[steps.Step, ...], here: Where) -> tuple[tuple[Node, ...], Jump | None]:
+        return ((), way) if isinstance(way, str) else (self.nodes(way, here), None)
 
-        Exactly q/|I| where capacity ends the step and no counter does, else 1.05 × that (design: Decisions).
-        """
-        size_A = abs(current_A)
-        charge_C = self._charge(until)
-        time_s = until.time.value if until.time else math.inf
-        full_s = math.inf if charge_C is None else charge_C / size_A
-        if time_s == full_s == math.inf:
-            most_C = self._charge_at_hand(current_A, here)
-            return (TIME_MARGIN * most_C / size_A if most_C else None), None, "voltage"
-        by_charge = full_s <= time_s
-        counted = by_charge and self._channel.charge_counter
-        duration_s = min(time_s, full_s * TIME_MARGIN if counted else full_s)
-        planned_C = charge_C if by_charge else size_A * duration_s
-        if counted:
-            return duration_s, planned_C, "charge"
-        if until.voltage is None:
-            return duration_s, planned_C, "time"
-        return duration_s, charge_C if by_charge else None, "voltage"
 
-    def _charge(self, until: steps.Until) -> float | None:
-        if until.areal_capacity:
-            return until.areal_capacity.value * self._cell.area_m2
-        return until.charge.value if until.charge else None
+def _known(step: nodes.ConstantCurrent | None) -> tuple[Node, ...]:
+    return () if step is None else (step,)
 
-    def _charge_at_hand(self, current_A: float, here: _Where) -> float | None:
-        """Return the most that can pass before the voltage ends a step: nominal capacity, else lithium."""
-        side: Side = "working" if current_A > 0 else "counter"
-        most = self._cell.capacity_C or self._cell.inventory_C(side)
-        if not most:
-            hint = (
-                "Add 'time' or 'areal_capacity' to 'until', or to the cell file 'capacity: 2 mAh' "
-                f"or '{side}: {{lithium: 100 µm}}'."
-            )
-            self._problems.add((*here.path, "until"), "Nothing bounds the time of this step.", hint)
-        return most
 
-    def _check_voltage(self, voltage: Amount | None, here: _Where) -> None:
-        low, high = self._window
-        if voltage is not None and not low < voltage.value < high:
-            message = f"'{voltage.text}' is not inside the safety limits {low:g} … {high:g} V."
-            path = (*here.path, "until", "voltage")
-            self._problems.add(path, message, "The step could never end by it; see 'limits: {voltage: …}'.")
-
-    def _geis(self, geis: steps.Geis, here: _Where) -> tuple[Node, ...]:
-        index = self._number(here)
-        current_A = self._current(geis.current, here)
-        amplitude_A = in_amperes(geis.amplitude, self._cell)
-        self._check_amplitude(current_A, amplitude_A, here)
-        self._check_frequency(geis.frequency.start, (*here.path, "frequency", "from"))
-        self._check_frequency(geis.frequency.end, (*here.path, "frequency", "to"))
-        return (
-            nodes.Geis(
-                index=index,
-                label=here.label,
-                current_A=current_A,
-                amplitude_A=amplitude_A,
-                frequency_start_Hz=geis.frequency.start.value,
-                frequency_end_Hz=geis.frequency.end.value,
-                points_per_decade=geis.points_per_decade,
-                average=geis.average,
-            ),
+def _leaves(found: tuple[Node, ...]) -> bool:
+    """Whether a decision among these leaves the ramp that they stand in."""
+    return any(
+        (
+            isinstance(node, Decision)
+            and ("leave" in (node.then_jump, node.otherwise_jump) or _leaves(node.then + node.otherwise))
         )
-
-    def _check_frequency(self, frequency: Amount, path: TreePath) -> None:
-        low, high = self._channel.frequency_min_Hz, self._channel.frequency_max_Hz
-        if low is None or high is None:
-            message = f"The channel ({self._channel.model}) can't measure impedance."
-            self._problems.add(path[:-2], message, "Choose a station with an EIS channel.")
-        elif not low <= frequency.value <= high:
-            reach = f"{format_amount(low, 'frequency')} … {format_amount(high, 'frequency')}"
-            message = f"'{frequency.text}' is outside the channel's range ({self._channel.model}: {reach})."
-            self._problems.add(path, message)
-
-    def _check_amplitude(self, current_A: float, amplitude_A: float, here: _Where) -> None:
-        channel = self._channel
-        widest = max(channel.current_ranges_A, default=channel.current_max_A)
-        path = (*here.path, "amplitude")
-        if abs(current_A) + amplitude_A > min(widest, channel.current_max_A):
-            message = (
-                f"Direct current and peak together are more than the channel can drive ({channel.model}: "
-            )
-            most = format_amount(min(widest, channel.current_max_A), "current")
-            self._problems.add(path, f"{message}{most}).")
-        elif amplitude_A > channel.eis_amplitude_fraction * widest:
-            most = format_amount(channel.eis_amplitude_fraction * widest, "current")
-            self._problems.add(path, f"The peak is more than the channel can do ({channel.model}: {most}).")
-
-
-def _check_afterwards(body: tuple[Node, ...], after: tuple[Node, ...], problems: Problems) -> None:
-    """Note spectra after the end whose amplitude is no small part of the test current.
-
-    The cell may have shorted at any step, so the smallest current of the test counts.
-    """
-    smallest_A = min(driven_currents(body), default=None)
-    for place, node in enumerate(after):
-        if isinstance(node, nodes.Geis) and smallest_A and node.amplitude_A > SMALL_SIGNAL * smallest_A:
-            most = format_amount(SMALL_SIGNAL * smallest_A, "current")
-            message = (
-                f"After the end the peak may be {most} at most: {SMALL_SIGNAL:g} × the smallest test current."
-            )
-            problems.add(
-                ("afterwards", place, "geis", "amplitude"), message, "The cell may be short-circuited."
-            )
-
-
-def _check_watch(watch: Amount, capabilities: Capabilities, problems: Problems) -> None:
-    if watch.value < capabilities.sample_interval_min_s:
-        least = format_amount(capabilities.sample_interval_min_s, "time")
-        problems.add(("watch",), f"The channel ({capabilities.model}) takes a sample every {least} at most.")
+        or (isinstance(node, OnPasses) and _leaves(node.body))
+        for node in found
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from protocols.amounts import Converter
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell, ElectrolyteClass
-from protocols.errors import InvalidFileError, Problem
-from protocols.nodes import ConstantCurrent, Geis, Node, Repeat
+from protocols.nodes import ConstantVoltage, Geis, Node, VoltageSweep, set_current_A
+from protocols.problems import Problems
 from protocols.program import Limits
 from protocols.protocol import Protocol
-from protocols.units import Amount, format_amount
-from protocols.yamlfile import Source, TreePath
+from protocols.tree import walk
+from protocols.units import format_amount
+from protocols.yamlfile import TreePath
 
 DEFAULT_LIMIT_V: dict[ElectrolyteClass, float] = {
     "sulfide": 1.5,
@@ -25,28 +27,6 @@ DEFAULT_LIMIT_V: dict[ElectrolyteClass, float] = {
 its published overpotentials stay below 1 V (facts/recipes.md, B); what is unknown gets the strictest."""
 CURRENT_MARGIN = 1.05
 """The current limit stands this factor above the largest current that the program drives."""
-
-
-class Problems:
-    """Collects what does not fit; the first thing said about a place is kept."""
-
-    def __init__(self, source: Source) -> None:
-        self.found: dict[TreePath, Problem] = {}
-        self._source = source
-
-    def add(self, path: TreePath, message: str, hint: str = "") -> None:
-        """Note a problem with the value at ``path``."""
-        self.found.setdefault(path, self._source.problem(path, message, hint))
-
-    def raise_if_any(self) -> None:
-        """Raise InvalidFileError with all that was noted."""
-        if self.found:
-            raise InvalidFileError(sorted(self.found.values(), key=lambda p: (p.line, p.column)))
-
-
-def in_amperes(amount: Amount, cell: Cell) -> float:
-    """Return a current or a current density of a file as the current through this cell, in A."""
-    return amount.value * cell.area_m2 if amount.kind == "current_density" else amount.value
 
 
 def voltage_window(
@@ -91,10 +71,13 @@ def limits_of(
     """Return the limits of a program that runs ``nodes``, the peaks of spectra included."""
     largest = max(driven_currents(nodes, with_peaks=True), default=capabilities.current_max_A)
     limit = min(CURRENT_MARGIN * largest, capabilities.current_max_A)
+    if drives_a_voltage(nodes):
+        # What flows then is not known before.
+        limit = capabilities.current_max_A
     written = protocol.content.limits.current
     if written is not None:
-        limit = in_amperes(written, cell)
         path: TreePath = ("limits", "current")
+        limit = Converter(cell, problems).si(written, path)
         if limit < largest:
             message = (
                 f"The limit is below the largest current of the steps, {format_amount(largest, 'current')}."
@@ -108,10 +91,16 @@ def limits_of(
 
 def driven_currents(nodes: Iterable[Node], with_peaks: bool = False) -> Iterator[float]:
     """Yield |I| of every step that drives a current, in A; ``with_peaks`` adds the amplitude of spectra."""
-    for node in nodes:
-        if isinstance(node, Repeat):
-            yield from driven_currents(node.body, with_peaks)
-        elif isinstance(node, ConstantCurrent):
-            yield abs(node.current_A)
-        elif isinstance(node, Geis) and (with_peaks or node.current_A):
-            yield abs(node.current_A) + (node.amplitude_A if with_peaks else 0.0)
+    for step, _ in walk(nodes):
+        current_A = abs(set_current_A(step))
+        peak_A = step.amplitude_A if isinstance(step, Geis) and with_peaks else 0.0
+        if current_A or peak_A:
+            yield current_A + peak_A
+
+
+def drives_a_voltage(nodes: Iterable[Node]) -> bool:
+    """Whether a step controls E without going on from a constant current."""
+    return any(
+        isinstance(step, VoltageSweep) or (isinstance(step, ConstantVoltage) and not step.set_current_A)
+        for step, _ in walk(nodes)
+    )

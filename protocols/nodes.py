@@ -287,24 +287,31 @@ class OnPasses(Frozen):
     kind: Literal["on_passes"] = "on_passes"
     every: int | None = Field(default=None, ge=1)
     """In each ``every``-th pass."""
+    first: int | None = Field(default=None, ge=0)
+    """With ``every``: passes that come before the first of these; None: ``every`` − 1."""
     listed: tuple[int, ...] = ()
     """In these passes, counted from 1, ascending."""
     body: tuple[Node, ...]
 
     def runs_in(self, done: int) -> bool:
         """Whether it runs in the pass before which ``done`` passes were done."""
-        return (done + 1) % self.every == 0 if self.every else done + 1 in self.listed
+        return self.next_change(done) == done
+
+    @property
+    def _first(self) -> int:
+        return (self.every or 1) - 1 if self.first is None else self.first
 
     def passes_in(self, start: int, stop: int) -> int:
         """Return in how many of the passes ``start`` … ``stop`` − 1 it runs."""
         if self.every:
-            return stop // self.every - start // self.every
+            before = [-(-max(0, done - self._first) // self.every) for done in (start, stop)]
+            return before[1] - before[0]
         return sum(start < number <= stop for number in self.listed)
 
     def next_change(self, done: int) -> int | None:
         """Return the first pass from ``done`` on (from 0) in which it runs; None: in none any more."""
         if self.every:
-            return done + (-(done + 1)) % self.every
+            return self._first + max(0, -(-(done - self._first) // self.every)) * self.every
         return next((number - 1 for number in self.listed if number > done), None)
 
 

@@ -59,6 +59,8 @@ class Program(Frozen):
     """Run at open circuit after the end: rests and small spectra, never DC current."""
     on_suspicion: tuple[Node, ...] = ()
     """Run at open circuit when a guard suspects something (tier 2): rests and small spectra."""
+    retention_from: int = 1
+    """The cycle whose capacity is the whole for ``retention``."""
     after_suspicion: Literal["go_on", "pause"] = "go_on"
     """What follows a suspicion, once ``on_suspicion`` has run."""
 

@@ -5,19 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, WithJsonSchema
 
+from protocols.contradictions import contradictions, warnings
 from protocols.errors import InvalidFileError, Problem, QuantityError, nearest
+from protocols.fields import CURRENTS, Count, Duration, VoltageWindow
+from protocols.includes import Includes, Reader, folder_reader, stored_reader
 from protocols.measurements import VerdictKind
-from protocols.parameters import LEVEL, Parameters
+from protocols.parameters import Parameters
 from protocols.program import GuardSettings
-from protocols.steps import AfterStep, Duration, GeisStep, RampStep, RepeatStep, Step, VoltageWindow
+from protocols.spectra import SpectrumStep
+from protocols.steps import Step
 from protocols.units import Amount, KindName, parse_amount
 from protocols.validation import (
     FileModel,
@@ -29,12 +33,9 @@ from protocols.validation import (
     read_amount,
     wrong,
 )
-from protocols.yamlfile import Source, TreePath, read_text, read_yaml
+from protocols.yamlfile import Source, read_text, read_yaml
 
 LIBRARY = Path(__file__).parent / "library"
-SLOW_WATCH_S = 5.0
-"""A longer ``watch`` gives a short circuit time to do harm before a guard sees it."""
-
 _UNITS_OF_THRESHOLDS: dict[str, KindName] = {
     "V": "voltage",
     "A": "current",
@@ -63,6 +64,13 @@ class LimitsBlock(FileModel):
     current: Annotated[Amount, quantity("current", "current_density", positive=True)] | None = None
 
 
+class DenseBlock(FileModel):
+    """Denser samples at the start of each step of constant current, as a nucleation spike needs them."""
+
+    duration: Duration = Field(default=Amount(60.0, "time", "1 min"), alias="for")
+    every: Duration = Amount(0.1, "time", "0.1 s")
+
+
 class RecordBlock(FileModel):
     """What is kept besides what guards see."""
 
@@ -70,6 +78,17 @@ class RecordBlock(FileModel):
     on_voltage_change: Annotated[Amount, quantity("voltage", positive=True)] = Amount(
         0.005, "voltage", "5 mV"
     )
+    on_current_change: Annotated[Amount, quantity(*CURRENTS, positive=True)] | None = None
+    """At constant voltage."""
+    dense: DenseBlock | None = None
+
+
+class SuspicionBlock(FileModel):
+    """What to do when a guard suspects something that is no reason yet to end the test."""
+
+    steps: tuple[SpectrumStep, ...] = ()
+    """At open circuit."""
+    then: Literal["go_on", "pause"] = "go_on"
 
 
 def _read_guard(value: object) -> dict[str, float] | bool:
@@ -91,7 +110,11 @@ def _read_threshold(name: str, value: object) -> float:
 
 
 GuardName = Literal["short_circuit", "depletion", "limits"]
-GuardBlock = Annotated[dict[str, float] | bool, PlainValidator(_read_guard)]
+GuardBlock = Annotated[
+    dict[str, float] | bool,
+    PlainValidator(_read_guard),
+    WithJsonSchema({"anyOf": [{"enum": ["on", "off"]}, {"type": "object"}]}),
+]
 
 
 class ProtocolFile(FileModel):
@@ -106,8 +129,11 @@ class ProtocolFile(FileModel):
     watch: Duration = Amount(1.0, "time", "1 s")
     record: RecordBlock = RecordBlock()
     ends_on: tuple[VerdictKind, ...] = ()
+    on_suspicion: SuspicionBlock = SuspicionBlock()
+    retention_from: Count = 1
+    """The cycle whose capacity is 100 % for ``retention``."""
     steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
-    afterwards: tuple[AfterStep, ...] = ()
+    afterwards: tuple[SpectrumStep, ...] = ()
 
     @property
     def guard_settings(self) -> GuardSettings:
@@ -129,6 +155,8 @@ class Protocol:
     parameters: dict[str, str]
     """The values that hold, as text: defaults and settings."""
     warnings: tuple[Problem, ...] = ()
+    included: dict[str, str] = field(default_factory=dict)
+    """The texts of the files that it includes, by name."""
 
     @property
     def name(self) -> str:
@@ -164,7 +192,7 @@ def load_protocol(path_or_name: Path | str, settings: Mapping[str, str] = Mappin
     every problem found.
     """
     path = find_protocol(path_or_name)
-    return parse_protocol(read_text(path), str(path), settings)
+    return _parse(read_text(path), str(path), settings, folder_reader(path.parent))
 
 
 def check_protocol(path: Path | str) -> tuple[Protocol | None, list[Problem], list[Problem]]:
@@ -176,67 +204,39 @@ def check_protocol(path: Path | str) -> tuple[Protocol | None, list[Problem], li
     return protocol, [], list(protocol.warnings)
 
 
-def parse_protocol(text: str, file: str, settings: Mapping[str, str] = MappingProxyType({})) -> Protocol:
-    """Read the text of a protocol file; ``file`` names it in messages. Raises InvalidFileError."""
-    source = read_yaml(text, file)
+def parse_protocol(
+    text: str,
+    file: str,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    included: Mapping[str, str] = MappingProxyType({}),
+) -> Protocol:
+    """Read the text of a protocol file; ``file`` names it in messages. Raises InvalidFileError.
+
+    ``included``: the texts of the files that it includes, by name.
+    """
+    return _parse(text, file, settings, stored_reader(dict(included)))
+
+
+def _parse(text: str, file: str, settings: Mapping[str, str], read: Reader) -> Protocol:
+    includes = Includes(read_yaml(text, file), read)
+    source = includes.expanded()
     parameters = Parameters(source, settings)
     source = parameters.apply_to_file()
-    problems = list(parameters.problems)
+    problems = includes.problems + parameters.problems
     try:
         content = ProtocolFile.model_validate(source.root.plain())
     except ValidationError as error:
         problems += _elsewhere(problems_of(error, source, ProtocolFile), problems)
     else:
-        problems += _contradictions(content, source)
+        problems += contradictions(content, source)
     if problems:
-        raise InvalidFileError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-    return Protocol(content, source, parameters.texts, tuple(_warnings(content, source, parameters)))
+        unique = dict.fromkeys(problems)
+        raise InvalidFileError(sorted(unique, key=lambda problem: (problem.file != file, problem.line)))
+    warned = tuple(warnings(content, source, parameters.unused()))
+    return Protocol(content, source, parameters.texts, warned, includes.texts)
 
 
 def _elsewhere(found: list[Problem], known: list[Problem]) -> list[Problem]:
     """Leave out what only follows from a reference that is wrong."""
-    places = {(problem.line, problem.column) for problem in known}
-    return [problem for problem in found if (problem.line, problem.column) not in places]
-
-
-def _contradictions(content: ProtocolFile, source: Source) -> list[Problem]:
-    """Return what each part allows but not the whole."""
-    problems = []
-    if content.guards.get("limits") is False:
-        path = ("guards", "limits")
-        problems.append(
-            source.problem(path, "The safety limits are always on.", "Widen them under 'limits:'.")
-        )
-    for place, step in enumerate(content.afterwards):
-        if isinstance(step, GeisStep) and step.geis.current is not None:
-            path_of_current = ("afterwards", place, "geis", "current")
-            message = "After the end no direct current is driven."
-            problems.append(source.key_problem(path_of_current, message, "Leave 'current' out."))
-    return problems + list(_ramp_problems(content.steps, ("steps",), source, in_ramp=False))
-
-
-def _ramp_problems(
-    steps: tuple[Step, ...], path: TreePath, source: Source, in_ramp: bool
-) -> Iterator[Problem]:
-    """Yield what makes ``$current`` ambiguous."""
-    for place, step in enumerate(steps):
-        if isinstance(step, RepeatStep):
-            yield from _ramp_problems(step.repeat.steps, (*path, place, "repeat", "steps"), source, in_ramp)
-        elif isinstance(step, RampStep):
-            if in_ramp:
-                message = f"A ramp can't stand inside a ramp: ${LEVEL} would have two meanings."
-                yield source.key_problem((*path, place, "ramp"), message, "Write a 'repeat' inside the ramp.")
-            elif source.root.child("parameters") and LEVEL in source.find(("parameters",)).key_places:
-                message = f"Inside a ramp ${LEVEL} is the level of the ramp."
-                hint = "Give the parameter another name."
-                yield source.key_problem(("parameters", LEVEL), message, hint)
-            yield from _ramp_problems(step.ramp.steps, (*path, place, "ramp", "steps"), source, in_ramp=True)
-
-
-def _warnings(content: ProtocolFile, source: Source, parameters: Parameters) -> Iterator[Problem]:
-    for name in parameters.unused():
-        hint = f"Write ${name} where it is meant, or take it out."
-        yield source.key_problem(("parameters", name), f"The parameter '{name}' is used nowhere.", hint)
-    if content.watch.value > SLOW_WATCH_S:
-        message = f"With 'watch: {content.watch.text}' guards see a short circuit late."
-        yield source.problem(("watch",), message, "The usual value is 1 s.")
+    places = {(problem.file, problem.line, problem.column) for problem in known}
+    return [problem for problem in found if (problem.file, problem.line, problem.column) not in places]

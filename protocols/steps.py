@@ -1,177 +1,95 @@
 """The steps of a protocol file, as they are written: one word, and its settings below it.
 
-A new kind of step is a model here, a member of :data:`Step`, and a case in :mod:`protocols.compile`.
+A new kind of step is a model here or beside it (:mod:`protocols.dc_steps`, :mod:`protocols.spectra`), a
+member of :data:`Step`, and a case in :mod:`protocols.compile`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from protocols.parameters import LEVEL
+from protocols.conditions import Condition
+from protocols.dc_steps import (
+    CcCv,
+    ConstantCurrent,
+    ConstantVoltage,
+    CyclicVoltammetry,
+    LinearSweep,
+    Nucleation,
+    Tafel,
+)
+from protocols.fields import Count, Difference, Duration, Part, Temperature, Text
+from protocols.ramps import RampOver
+from protocols.spectra import GeisStep, PassSpectra, PeisStep, RestStep, SpectrumStep, only_key
 from protocols.units import Amount
-from protocols.validation import FileModel, not_empty, quantity, read_amount, wrong
-
-MAX_REPEATS = 1_000_000
-MAX_LEVELS = 1000
+from protocols.validation import FileModel, not_empty
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """``$current`` or ``-$current`` inside a ramp: the level that the ramp is at."""
+class Stable(FileModel):
+    """The cell itself has come to the temperature: its resistance at high frequency no longer changes."""
 
-    sign: int
-
-
-def _read_current(value: object) -> Amount | Level:
-    if value == f"${LEVEL}":
-        return Level(1)
-    if value in (f"-${LEVEL}", f"−${LEVEL}"):
-        return Level(-1)
-    amount = read_amount(value, "current", "current_density")
-    if amount.value == 0:
-        raise wrong("A current of zero drives nothing.", "Write a 'rest' step instead.")
-    return amount
+    change: Part = Amount(0.01, "fraction", "1 %")
+    every: Duration = Amount(900.0, "time", "15 min")
+    spectrum: SpectrumStep
 
 
-def _read_amplitude(value: object) -> Amount:
-    """Read an amplitude: the peak, unless ``rms`` is written after it."""
-    plain, _, form = value.rpartition(" ") if isinstance(value, str) else (value, "", "")
-    amount = read_amount(plain if form in ("rms", "peak") else value, "current", "current_density")
-    if amount.value <= 0:
-        raise wrong(f"'{amount.text}' has to be more than zero.")
-    return replace(amount, value=amount.value * math.sqrt(2)) if form == "rms" else amount
+class SetTemperature(FileModel):
+    """The chamber goes to a temperature, and the cell soaks in it at open circuit."""
 
-
-def _read_count(value: object) -> int:
-    if (
-        not isinstance(value, str)
-        or not re.fullmatch(r"\d{1,7}", value)
-        or not 1 <= int(value) <= MAX_REPEATS
-    ):
-        raise wrong(f"A whole number from 1 to {MAX_REPEATS} is wanted here.", "Write for example '10'.")
-    return int(value)
-
-
-Duration = Annotated[Amount, quantity("time", positive=True)]
-Voltage = Annotated[Amount, quantity("voltage")]
-Frequency = Annotated[Amount, quantity("frequency", positive=True)]
-Current = Annotated[Amount | Level, PlainValidator(_read_current)]
-Amplitude = Annotated[Amount, PlainValidator(_read_amplitude)]
-Count = Annotated[int, PlainValidator(_read_count)]
-
-
-class VoltageWindow(FileModel):
-    """A lowest and a highest voltage."""
-
-    lowest: Voltage = Field(alias="from")
-    highest: Voltage = Field(alias="to")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> VoltageWindow:
-        if self.lowest.value >= self.highest.value:
-            raise wrong("'from' has to be below 'to'.")
-        return self
-
-
-class Rest(FileModel):
-    """Open circuit for a time."""
-
-    duration: Duration = Field(alias="for")
-
-
-class Until(FileModel):
-    """What ends a step; of several conditions the first that comes."""
-
-    time: Duration | None = None
-    areal_capacity: Annotated[Amount, quantity("areal_capacity", positive=True)] | None = None
-    charge: Annotated[Amount, quantity("charge", positive=True)] | None = None
-    voltage: Voltage | None = None
-
-    @model_validator(mode="after")
-    def _ends(self) -> Until:
-        if not self.model_fields_set:
-            raise wrong("The step has no end.", "Write for example 'until: {areal_capacity: 0.2 mAh/cm²}'.")
-        if self.areal_capacity and self.charge:
-            raise wrong("'areal_capacity' and 'charge' say the same thing twice.", "Keep one of them.")
-        return self
-
-
-class ConstantCurrent(FileModel):
-    """Constant current; > 0 oxidises (strips) the working electrode."""
-
-    current: Current
-    until: Until
-
-
-class Sweep(FileModel):
-    """First and last frequency."""
-
-    start: Frequency = Field(alias="from")
-    end: Frequency = Field(alias="to")
-
-
-class Geis(FileModel):
-    """A galvanostatic impedance spectrum, at open circuit or with a direct current going on underneath."""
-
-    current: Current | None = None
-    amplitude: Amplitude
-    frequency: Sweep
-    points_per_decade: Count = 10
-    average: Count = 1
-
-
-class RampLevels(FileModel):
-    """The levels of a ramp: first, distance, and the highest that may be reached."""
-
-    start: Annotated[Amount, quantity("current", "current_density")] = Field(alias="from")
-    step: Annotated[Amount, quantity("current", "current_density")]
-    end: Annotated[Amount, quantity("current", "current_density")] = Field(alias="to")
-
-    @model_validator(mode="after")
-    def _reaches_its_end(self) -> RampLevels:
-        if len({self.start.kind, self.step.kind, self.end.kind}) > 1:
-            raise wrong("'from', 'step' and 'to' have to be all currents or all current densities.")
-        if self.step.value == 0 or self.start.value * self.end.value <= 0:
-            raise wrong("A ramp can't stand still or pass zero.", "Give 'from' and 'to' one sign.")
-        steps = (self.end.value - self.start.value) / self.step.value
-        if steps < 0:
-            raise wrong(
-                "The ramp never reaches 'to'.", "Look at the signs of 'step' and of 'to' minus 'from'."
-            )
-        if steps > MAX_LEVELS:
-            raise wrong(f"The ramp has more than {MAX_LEVELS} levels.", "Write a larger 'step'.")
-        return self
-
-    def levels(self) -> list[float]:
-        """Return the levels in SI, first to last; ``to`` is reached but not passed."""
-        # A step's width may be no exact binary number: the last level counts if it is met to 1e-9.
-        steps = math.floor((self.end.value - self.start.value) / self.step.value + 1e-9)
-        return [self.start.value + k * self.step.value for k in range(steps + 1)]
-
-
-class Ramp(FileModel):
-    """Steps repeated at one level of current after another; in them ``$current`` is the level."""
-
-    current: RampLevels
-    steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
+    target: Temperature = Field(alias="to")
+    within: Difference = Amount(0.5, "temperature", "0.5 K")
+    held: Duration = Field(default=Amount(600.0, "time", "10 min"), alias="for")
+    """So long the chamber has to be within it without a break."""
+    soak: Duration | None = None
+    """Least time after that."""
+    at_most: Duration = Amount(43200.0, "time", "12 h")
+    """The run fails if it takes longer."""
+    stable: Stable | None = None
 
 
 class Repeat(FileModel):
     """Steps repeated a number of times."""
 
     times: Count
+    counts: Literal["cycles"] | None = None
+    """``cycles``: each pass is a cycle of the test, numbered on through all repeats that count."""
+    steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
+    spectra: PassSpectra | None = None
+
+
+class Ramp(RampOver):
+    """Steps repeated at one level after another of one quantity; in them ``$current`` is the level."""
+
     steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
 
 
-class RestStep(FileModel):
-    """``rest``."""
+def _way(value: Any) -> str:
+    return "steps" if isinstance(value, list | tuple) else "jump"
 
-    rest: Rest
+
+Jump = Literal["leave", "end"]
+"""``leave``: go on after the innermost repeat or ramp; ``end``: the test is over."""
+Way = Annotated[
+    Annotated[Jump, Tag("jump")] | Annotated[tuple["Step", ...], Tag("steps")], Discriminator(_way)
+]
+
+
+class If(FileModel):
+    """Go one way or the other, by what was measured."""
+
+    when: Condition
+    then: Way
+    otherwise: Way = ()
+
+
+class WaitForPerson(FileModel):
+    """Open circuit until a person says go on (``sandtime resume``)."""
+
+    message: Text
+    at_most: Duration = Amount(30 * 86400.0, "time", "30 d")
+    """The run fails if nobody has come by then."""
 
 
 class ConstantCurrentStep(FileModel):
@@ -180,16 +98,46 @@ class ConstantCurrentStep(FileModel):
     constant_current: ConstantCurrent
 
 
-class GeisStep(FileModel):
-    """``geis``."""
+class ConstantVoltageStep(FileModel):
+    """``constant_voltage``."""
 
-    geis: Geis
+    constant_voltage: ConstantVoltage
 
 
-class RampStep(FileModel):
-    """``ramp``."""
+class CcCvStep(FileModel):
+    """``cc_cv``."""
 
-    ramp: Ramp
+    cc_cv: CcCv
+
+
+class NucleationStep(FileModel):
+    """``nucleation``."""
+
+    nucleation: Nucleation
+
+
+class LinearSweepStep(FileModel):
+    """``linear_sweep``."""
+
+    linear_sweep: LinearSweep
+
+
+class CyclicVoltammetryStep(FileModel):
+    """``cyclic_voltammetry``."""
+
+    cyclic_voltammetry: CyclicVoltammetry
+
+
+class TafelStep(FileModel):
+    """``tafel``."""
+
+    tafel: Tafel
+
+
+class TemperatureStep(FileModel):
+    """``temperature``."""
+
+    temperature: SetTemperature
 
 
 class RepeatStep(FileModel):
@@ -198,24 +146,65 @@ class RepeatStep(FileModel):
     repeat: Repeat
 
 
-def _kind(value: Any) -> str | None:
-    """Return the only key of a step as it is written."""
-    return next(iter(value)) if isinstance(value, dict) and len(value) == 1 else None
+class RampStep(FileModel):
+    """``ramp``."""
+
+    ramp: Ramp
 
 
-_RestTag = Annotated[RestStep, Tag("rest")]
-_GeisTag = Annotated[GeisStep, Tag("geis")]
+class IfStep(FileModel):
+    """``if``."""
+
+    decision: If = Field(alias="if")
+
+
+class MessageStep(FileModel):
+    """``message``."""
+
+    message: Text
+
+
+class WaitForPersonStep(FileModel):
+    """``wait_for_person``."""
+
+    wait_for_person: WaitForPerson
+
 
 Step = Annotated[
-    _RestTag
+    Annotated[RestStep, Tag("rest")]
     | Annotated[ConstantCurrentStep, Tag("constant_current")]
-    | _GeisTag
+    | Annotated[ConstantVoltageStep, Tag("constant_voltage")]
+    | Annotated[CcCvStep, Tag("cc_cv")]
+    | Annotated[NucleationStep, Tag("nucleation")]
+    | Annotated[LinearSweepStep, Tag("linear_sweep")]
+    | Annotated[CyclicVoltammetryStep, Tag("cyclic_voltammetry")]
+    | Annotated[TafelStep, Tag("tafel")]
+    | Annotated[GeisStep, Tag("geis")]
+    | Annotated[PeisStep, Tag("peis")]
+    | Annotated[TemperatureStep, Tag("temperature")]
     | Annotated[RampStep, Tag("ramp")]
-    | Annotated[RepeatStep, Tag("repeat")],
-    Discriminator(_kind),
+    | Annotated[RepeatStep, Tag("repeat")]
+    | Annotated[IfStep, Tag("if")]
+    | Annotated[MessageStep, Tag("message")]
+    | Annotated[WaitForPersonStep, Tag("wait_for_person")],
+    Discriminator(only_key),
 ]
-AfterStep = Annotated[_RestTag | _GeisTag, Discriminator(_kind)]
-"""What may run after the end: rests and spectra at open circuit."""
 
-Ramp.model_rebuild()
+DrivenStep = (
+    ConstantCurrentStep
+    | ConstantVoltageStep
+    | CcCvStep
+    | NucleationStep
+    | LinearSweepStep
+    | CyclicVoltammetryStep
+    | TafelStep
+)
+HALF_CYCLES = (ConstantCurrentStep, CcCvStep, NucleationStep)
+"""Steps that are a half-cycle each."""
+
 Repeat.model_rebuild()
+Ramp.model_rebuild()
+If.model_rebuild()
+RepeatStep.model_rebuild()
+RampStep.model_rebuild()
+IfStep.model_rebuild()

@@ -35,6 +35,11 @@ KindName = Literal[
     "pressure",
     "temperature",
     "fraction",
+    "specific_capacity",
+    "specific_current",
+    "areal_resistance",
+    "scan_rate",
+    "c_rate",
 ]
 
 
@@ -64,6 +69,11 @@ KINDS: dict[KindName, Kind] = {
     "pressure": Kind("a pressure", "Pa", ("MPa", "kPa", "Pa", "bar")),
     "temperature": Kind("a temperature", "K", ("°C", "K")),
     "fraction": Kind("a fraction", "", ("%",)),
+    "specific_capacity": Kind("a specific capacity", "C/kg", ("mAh/g", "Ah/kg")),
+    "specific_current": Kind("a specific current", "A/kg", ("mA/g", "A/g")),
+    "areal_resistance": Kind("an areal resistance", "ohm*m**2", ("Ω cm²", "Ω m²")),
+    "scan_rate": Kind("a rate of voltage", "V/s", ("mV/s", "V/s", "mV/h")),
+    "c_rate": Kind("a C-rate", "Hz", ("C",)),
 }
 
 _DEFINITIONS = """
@@ -95,6 +105,8 @@ _NUMBER = re.compile(
     r"([+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)(?![\d.,])\s*(.*)", re.S
 )
 _TERM = re.compile(r"\s*([*/·]?)\s*([A-Za-zμΩ°%]+)(?:\^|\*\*)?([+-]?\d)?\s*")
+_PLAIN = r"\d{1,30}(?:\.\d{0,30})?(?:[eE][+-]?\d{1,2})?"
+_C_RATE = re.compile(rf"([+-]?)\s*({_PLAIN})?\s*C(?:\s*/\s*({_PLAIN}))?")
 _SPELLED = {"°C": "degC", "%": "percent"}
 
 
@@ -117,6 +129,8 @@ def parse_amount(text: str, *kinds: KindName) -> Amount:
     """
     # NFKC makes one sign of µ and μ, of Ω and Ω, and digits of superscripts.
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    if "c_rate" in kinds and (rate := _C_RATE.fullmatch(plain)):
+        return _c_rate(rate, text)
     match = _NUMBER.fullmatch(plain)
     if match is None:
         comma = " Write a decimal point, not a comma." if re.match(r"[+-]?\d+,\d", plain) else ""
@@ -137,6 +151,15 @@ def parse_amount(text: str, *kinds: KindName) -> Amount:
     return Amount(value, kind, text.strip())
 
 
+def _c_rate(match: re.Match[str], text: str) -> Amount:
+    """Return a C-rate (1/s: current over capacity) such as ``0.5 C`` or ``C/10``."""
+    sign, times, parts = match.groups()
+    if parts is not None and not float(parts):
+        raise QuantityError(f"'{text}' divides by zero.", "Write for example 'C/10'.")
+    size = float(Decimal(times or 1) / Decimal(parts or 1) / 3600)
+    return Amount(-size if sign == "-" else size, "c_rate", text.strip())
+
+
 def format_amount(value: float, kind: KindName) -> str:
     """Return an SI value in the unit that people use for it, with four digits."""
     unit, scale = _display(value, kind)
@@ -149,6 +172,8 @@ def _display(value: float, kind: KindName) -> tuple[str, float]:
         return ("h", 3600.0) if size >= 7200 else ("min", 60.0) if size >= 120 else ("s", 1.0)
     if kind == "frequency":
         return ("MHz", 1e6) if size >= 1e6 else ("kHz", 1e3) if size >= 1e3 else ("Hz", 1.0)
+    if kind == "c_rate":
+        return "C", 1 / 3600
     unit = KINDS[kind].usual[0]
     return (unit, parse_amount(f"1 {unit}", kind).value) if kind != "temperature" else ("K", 1.0)
 
@@ -195,7 +220,9 @@ def _expression(unit: str) -> str:
 @functools.cache
 def _dimensions() -> dict[Any, KindName]:
     units = _registry()
-    return {units.Quantity(1, kind.si).dimensionality: name for name, kind in KINDS.items()}
+    # A C-rate has no unit that pint could tell from a frequency: it is read before.
+    kinds = {name: kind for name, kind in KINDS.items() if name != "c_rate"}
+    return {units.Quantity(1, kind.si).dimensionality: name for name, kind in kinds.items()}
 
 
 def _kind_of(quantity: Any) -> KindName | None:

@@ -37,6 +37,8 @@ class Place:
 
     line: int
     column: int
+    file: str = ""
+    """Name of the included file; empty: the file itself."""
 
 
 @dataclass(slots=True)
@@ -95,12 +97,15 @@ class Source:
         """Return a problem with the value at ``path``."""
         node = self.find(path)
         origin = f" (from the parameter {node.origin})" if node.origin else ""
-        return Problem(self.file, node.place.line, node.place.column, message + origin, hint)
+        return self.problem_at(node.place, message + origin, hint)
 
     def key_problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
         """Return a problem with the last key of ``path``."""
-        place = self.key_place(path)
-        return Problem(self.file, place.line, place.column, message, hint)
+        return self.problem_at(self.key_place(path), message, hint)
+
+    def problem_at(self, place: Place, message: str, hint: str = "") -> Problem:
+        """Return a problem with what stands at a place."""
+        return Problem(place.file or self.file, place.line, place.column, message, hint)
 
 
 def read_text(path: Path) -> str:
@@ -118,11 +123,14 @@ def read_text(path: Path) -> str:
         raise InvalidFileError([Problem(str(path), line, 1, "This is no UTF-8 text.", hint)]) from error
 
 
-def read_yaml(text: str, file: str) -> Source:
-    """Read one YAML document whose root is a mapping. Raises InvalidFileError with every problem found."""
+def read_yaml(text: str, file: str, included: bool = False) -> Source:
+    """Read one YAML document whose root is a mapping. Raises InvalidFileError with every problem found.
+
+    ``included``: the nodes become part of another file and remember where they come from.
+    """
     if len(text) > MAX_BYTES:
         raise InvalidFileError([Problem(file, 0, 0, f"The file is larger than {MAX_BYTES // 1000} kB.")])
-    builder = _Builder(file, YAML(typ="safe", pure=True).parse(text))
+    builder = _Builder(file, YAML(typ="safe", pure=True).parse(text), included)
     try:
         root = builder.document()
     except _UNREADABLE as error:
@@ -146,8 +154,9 @@ def _syntax_problem(error: Exception, file: str) -> Problem:
 class _Builder:
     """Makes nodes from the events of a YAML parser."""
 
-    def __init__(self, file: str, stream: Iterator[Any]) -> None:
+    def __init__(self, file: str, stream: Iterator[Any], included: bool) -> None:
         self.file = file
+        self._file_of_places = file if included else ""
         self.problems: list[Problem] = []
         self._stream = stream
         self._anchors: dict[str, Node] = {}
@@ -189,7 +198,7 @@ class _Builder:
             raise self._refusal(event, "Tags such as '!!name' are not allowed.", "Leave the tag out.")
         self._nodes += 1
         before = self._nodes
-        node = Node(_place(event), "")
+        node = Node(_place(event, self._file_of_places), "")
         if isinstance(event, events.MappingStartEvent):
             self._fill_mapping(node, depth)
         elif isinstance(event, events.SequenceStartEvent):
@@ -216,7 +225,7 @@ class _Builder:
                 self.problems.append(self._problem(event, f"'{event.value}' is written twice.", first))
                 continue
             entries[event.value] = value
-            node.key_places[event.value] = _place(event)
+            node.key_places[event.value] = _place(event, self._file_of_places)
         node.value = entries
 
     def _until(self, end: type[Any]) -> Iterator[Any]:
@@ -231,5 +240,5 @@ class _Builder:
         return InvalidFileError([*self.problems, self._problem(event, message, hint)])
 
 
-def _place(event: Any) -> Place:
-    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+def _place(event: Any, file: str = "") -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1, file)

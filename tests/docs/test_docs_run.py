@@ -29,6 +29,8 @@ ABLE = Capabilities(
     current_max_A=0.5,
     voltage_min_V=-10,
     voltage_max_V=10,
+    current_ranges_A=(1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0),
+    step_kinds=("rest", "constant_current", "constant_voltage", "voltage_sweep", "geis", "peis"),
     frequency_min_Hz=1e-5,
     frequency_max_Hz=7e6,
 )

@@ -331,7 +331,13 @@ def test_a_ramp_has_the_levels_that_were_written(levels: int, start: int, step: 
         "           steps: [constant_current: {current: $current, until: {time: 1 h}}]}\n"
     )
     cell = Cell(name="c", area_m2=1e-4)
-    channel = Capabilities(model="any", current_max_A=1.0, voltage_min_V=-10, voltage_max_V=10)
+    channel = Capabilities(
+        model="any",
+        current_max_A=1.0,
+        voltage_min_V=-10,
+        voltage_max_V=10,
+        current_ranges_A=(1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0),
+    )
     nodes: tuple[Node, ...] = compiled(text, cell, channel).steps
     currents = [node.current_A for node in nodes if isinstance(node, ConstantCurrent)]
     assert currents == pytest.approx([(start + k * step) * 1e-5 for k in range(levels)])

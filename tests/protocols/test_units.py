@@ -79,7 +79,9 @@ def test_the_hint_names_the_unit_that_was_meant() -> None:
     assert "mA/cm²" in caught.value.hint
 
 
-UNITS = [(kind, unit) for kind, entry in KINDS.items() for unit in entry.usual]
+PLAIN: tuple[KindName, ...] = tuple(kind for kind in KINDS if kind != "c_rate")
+"""What a unit tells: C is a coulomb unless a C-rate may stand there."""
+UNITS = [(kind, unit) for kind in PLAIN for unit in KINDS[kind].usual]
 numbers = st.decimals(min_value=-1000, max_value=1000, places=6)
 
 
@@ -90,7 +92,7 @@ def test_every_unit_scales_in_proportion_and_keeps_its_kind(
     kind, name = unit
     zero = parse_amount(f"0 {name}", kind).value
     one = parse_amount(f"1 {name}", kind).value - zero
-    amount = parse_amount(f"{number} {name}", *KINDS)
+    amount = parse_amount(f"{number} {name}", *PLAIN)
     assert amount.kind == kind
     assert amount.value - zero == pytest.approx(float(number) * one, rel=1e-9, abs=1e-9 * abs(zero))
 
@@ -98,6 +100,21 @@ def test_every_unit_scales_in_proportion_and_keeps_its_kind(
 @given(st.floats(min_value=1e-9, max_value=1e9), st.sampled_from(sorted(set(KINDS) - {"temperature"})))
 def test_what_is_shown_can_be_read_back(value: float, kind: KindName) -> None:
     assert parse_amount(format_amount(value, kind), kind).value == pytest.approx(value, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "per_hour"), [("1 C", 1.0), ("0.5C", 0.5), ("C/10", 0.1), ("-C / 4", -0.25), ("2 C/5", 0.4)]
+)
+def test_c_rates_are_read_as_people_write_them(text: str, per_hour: float) -> None:
+    amount = parse_amount(text, "current", "c_rate")
+    assert amount.kind == "c_rate"
+    assert amount.value * 3600 == pytest.approx(per_hour)
+    assert parse_amount("1 C", "charge").kind == "charge"
+
+
+def test_a_c_rate_over_nothing_is_refused() -> None:
+    with pytest.raises(QuantityError, match="divides by zero"):
+        parse_amount("C/0", "c_rate")
 
 
 @given(st.text(max_size=40))
