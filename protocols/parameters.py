@@ -18,7 +18,8 @@ from protocols.yamlfile import Node, Place, Source
 LevelName = Literal["current", "voltage", "rate", "temperature"]
 LEVELS: tuple[LevelName, ...] = get_args(LevelName)
 """Inside a ramp over one of these ``$current``, … is the level of the ramp, which the compiler puts in."""
-_REFERENCE = re.compile(r"([+\-−]?)\$(\w+)")
+_REFERENCE = re.compile(r"([+\-−]?)\$(\w+)(\s+(?:vs\s+ocv|rms|peak))?", re.IGNORECASE)
+"""A whole value; what may stand behind a quantity may stand behind a parameter."""
 _NAME = re.compile(r"[^\W\d]\w*")
 _KEYS = ("value", "from", "to")
 _KINDS: tuple[KindName, ...] = tuple(kind for kind in KINDS if kind != "c_rate")
@@ -118,13 +119,14 @@ class Parameters:
         match = _REFERENCE.fullmatch(text)
         if match is None or match[2] in levels:
             return node
-        sign, name = match.groups()
+        sign, name, suffix = match.groups()
         if name not in self.texts:
             self._unknown_name(node.place, name)
             return node
         self.used.add(name)
         place = node.place if name in self._settings else self._nodes[name].place
-        return replace(node, value=_signed(sign, self.texts[name]), origin=name, place=place)
+        text = _signed(sign, self.texts[name]) + (suffix or "")
+        return replace(node, value=text, origin=name, place=place)
 
     def _unknown_name(self, place: Place, name: str) -> None:
         hint = nearest(name, self._defaults) or "Name it under 'parameters:'."
