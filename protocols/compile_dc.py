@@ -120,7 +120,8 @@ def constant_voltage(context: Context, held: ConstantVoltage, here: Where) -> No
 
 def cc_cv(context: Context, step: CcCv, here: Where) -> tuple[Node, ...]:
     """Return constant current to a voltage, and then this voltage."""
-    first = constant_current(context, step.current, Until(voltage=step.voltage), here)
+    # Made of a value that was read already.
+    first = constant_current(context, step.current, Until.model_construct(voltage=step.voltage), here)
     if first is None:
         return ()
     return first, _hold(context, step.voltage, step.until, here, first.current_A)
