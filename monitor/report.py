@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from protocols.measurements import Spectrum, SpectrumSummary, Verdict
-from protocols.nodes import Node, Repeat, Step, inner, set_current_A
-from protocols.plan import Plan, PlannedStep
-from protocols.program import Program
 from protocols.records import HalfCycle
 from storage.reader import Reader
 
@@ -83,7 +80,7 @@ def run_figure(reader: Reader, run: int, path: Path) -> Path:
     _draw_spectra(axes[1, 1], spectra)
     ending = f"{info.state}, {_kind(info.verdict)}" if info.verdict else info.state
     figure.suptitle(f"{info.name} ({info.protocol}): {ending}" + (" [simulated]" if info.simulated else ""))
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) -> Path:
@@ -101,7 +98,7 @@ def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) ->
             f"{info.cell}: {_kind(info.verdict) if info.verdict else 'no verdict, no sign of the loss'}"
         )
     figure.suptitle("The same loss of lithium per cycle: 20 µm run out, 100 µm hide it [simulated]")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def describe_run(reader: Reader, run: int, row: dict[str, Any]) -> str:
@@ -145,69 +142,6 @@ def _first_opening(reader: Reader, run: int) -> dict[str, object]:
 
 def _kind(verdict: Verdict) -> str:
     return verdict.kind.replace("_", " ")
-
-
-def plan_figure(program: Program, path: Path) -> Path:
-    """Draw the current that a program would drive over time."""
-    from matplotlib.figure import Figure
-
-    times, currents = [0.0], [0.0]
-    for duration_s, current_A in _timeline(program.steps):
-        times += [times[-1], times[-1] + duration_s]
-        currents += [current_A, current_A]
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(np.array(times) / 3600, np.array(currents) * 1e3, color=BLUE, linewidth=0.8)
-    axes.set_xlabel("t / h")
-    axes.set_ylabel("I / mA")
-    axes.set_title(f"{program.protocol} for {program.cell.name}")
-    return _save(figure, path)
-
-
-def _timeline(nodes: Sequence[Node]) -> Iterator[tuple[float, float]]:
-    """Yield duration and DC current of each pass of each step, in order."""
-    for node in nodes:
-        if isinstance(node, Repeat):
-            for _ in range(node.passes):
-                yield from _timeline(node.body)
-        elif isinstance(node, Step):
-            yield node.remaining_s, set_current_A(node)
-        else:
-            yield from _timeline(inner(node))
-
-
-def describe_plan(plan: Plan) -> str:
-    """Say what a plan holds, for people."""
-    lines = [
-        f"{plan.protocol} for {plan.cell}: at most {plan.duration_s / 3600:.2f} h, "
-        f"{plan.charge_C / 3.6:.3g} mAh in all, |I| up to {plan.max_current_A * 1e3:.3g} mA",
-        f"circuit opens below {plan.voltage_min_V:g} V and above {plan.voltage_max_V:g} V",
-        "",
-        "steps:",
-        *(f"  {step.passes:>4} × {_describe_step(step)}" for step in plan.steps),
-    ]
-    for title, texts in (
-        ("held on board", plan.held_on_board),
-        ("held by the host", plan.held_by_host),
-        ("warnings", plan.warnings),
-        ("notes", plan.notes),
-    ):
-        lines += ["", f"{title}:", *(f"  {text}" for text in texts)] if texts else []
-    return "\n".join(lines)
-
-
-def _describe_step(step: PlannedStep) -> str:
-    current = f", {step.current_A * 1e3:.3g} mA" if step.current_A else ""
-    if step.kind == "geis":
-        return f"{step.label}: at least {_duration(step.duration_s)}{current}"
-    return f"{step.label}: at most {_duration(step.duration_s)}{current}, ends by {step.ends_by}"
-
-
-def _duration(seconds: float) -> str:
-    for limit, unit, text in ((120.0, 1.0, "s"), (7200.0, 60.0, "min")):
-        if seconds < limit:
-            return f"{seconds / unit:.3g} {text}"
-    return f"{seconds / 3600:.3g} h"
 
 
 def _short(value: object) -> str:
@@ -302,6 +236,6 @@ def _draw_spectra(axes: Axes, spectra: Spectra) -> None:
     axes.legend(fontsize=8, loc="upper left")
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
     figure.savefig(path, dpi=120)
     return path

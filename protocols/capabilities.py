@@ -6,7 +6,8 @@ from typing import Literal
 
 from protocols.measurements import Frozen
 
-Quantity = Literal["voltage", "current", "charge", "time"]
+Quantity = Literal["voltage", "current", "charge", "time", "end_current"]
+"""``end_current``: the end of a step at constant voltage when the current has fallen."""
 StepKind = Literal["rest", "constant_current", "constant_voltage", "voltage_sweep", "geis", "peis"]
 HostLoss = Literal["keeps running with its limits", "stops", "stays on"]
 
