@@ -74,9 +74,13 @@ def _chamber(name: str, given: Mapping[str, Any], config: ServiceConfig) -> Cham
 
 def capabilities_of(config: ServiceConfig, station: str) -> Capabilities:
     """Return what a station's channel can do, without touching it. Raises InvalidFileError."""
-    name = config.station(station).instrument
-    table, _ = _biologic_table(name, config.instruments[name])
-    return capabilities(read_settings(name, table).model)
+    wired = config.station(station)
+    table, _ = _biologic_table(wired.instrument, config.instruments[wired.instrument])
+    able = capabilities(read_settings(wired.instrument, table).model)
+    if wired.chamber is None:
+        return able
+    chamber = _chamber(wired.chamber, config.chambers[wired.chamber], config)
+    return able.with_chamber(chamber.temperature_min_K, chamber.temperature_max_K)
 
 
 def _instrument(name: str, given: Mapping[str, Any], config: ServiceConfig) -> Instrument:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -107,20 +107,19 @@ class _Stretch:
     step: Step
 
 
+Draw = Callable[["Axes", list[_Stretch]], None]
+
+
 def plan_figure(program: Program, path: Path) -> Path:
     """Draw what a program would do: current, voltage and temperature where they are set, spectra as marks."""
     from matplotlib.figure import Figure
 
     stretches = list(islice(_stretches(program.steps), MAX_STRETCHES))
-    tracks = [
-        (draw, label)
-        for draw, label, drawn in (
-            (_draw_current, "I / mA", True),
-            (_draw_voltage, "E / V", any(isinstance(s.step, ConstantVoltage | VoltageSweep) for s in stretches)),
-            (_draw_temperature, "T / °C", any(_target(s.step) is not None for s in stretches)),
-        )
-        if drawn
-    ]
+    tracks: list[tuple[Draw, str]] = [(_draw_current, "I / mA")]
+    if any(isinstance(stretch.step, ConstantVoltage | VoltageSweep) for stretch in stretches):
+        tracks.append((_draw_voltage, "E / V"))
+    if any(_target(stretch.step) is not None for stretch in stretches):
+        tracks.append((_draw_temperature, "T / °C"))
     figure = Figure(figsize=(9, 1.2 + 2.4 * len(tracks)), layout="constrained")
     axes = figure.subplots(len(tracks), sharex=True, squeeze=False)[:, 0]
     for (draw, label), track in zip(tracks, axes, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -237,5 +236,6 @@ def _draw_spectra(axes: Axes, spectra: Spectra) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure in the format that the path's ending names; return the path."""
     figure.savefig(path, dpi=120)
     return path

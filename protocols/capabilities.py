@@ -55,6 +55,10 @@ class Capabilities(Frozen):
     notes: tuple[str, ...] = ()
     """Anything a user has to know, a sentence each."""
 
+    def with_chamber(self, lowest_K: float, highest_K: float) -> Capabilities:
+        """Return the abilities of a station that has a chamber besides."""
+        return self.model_copy(update={"temperature_min_K": lowest_K, "temperature_max_K": highest_K})
+
     @property
     def lowest_current_A(self) -> float:
         """Most negative current that it can drive."""

@@ -158,11 +158,9 @@ class _Compiler:
         if spectra is None:
             body = self.nodes(repeat.steps, inside)
         elif spectra.after_cycles is not None:
-            measured = OnPasses(
-                listed=tuple(sorted(set(spectra.after_cycles))),
-                body=self.quiet(spectra.steps, here.at("spectra", "steps")),
-            )
-            body = (*self.nodes(repeat.steps, inside), measured)
+            body = self.nodes(repeat.steps, inside)
+            measured = self.quiet(spectra.steps, here.at("spectra", "steps"))
+            body = (*body, OnPasses(listed=tuple(sorted(set(spectra.after_cycles))), body=measured))
         else:
             body = self._with_spectra(repeat, spectra, here)
         return (Repeat(total=repeat.times, stop=repeat.times, body=body, counts=repeat.counts is not None),)

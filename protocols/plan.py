@@ -10,7 +10,6 @@ from protocols.nodes import (
     ConstantCurrent,
     ConstantVoltage,
     Decision,
-    Geis,
     Node,
     OnPasses,
     Peis,
@@ -95,7 +94,9 @@ def make_plan(program: Program, capabilities: Capabilities) -> Plan:
     rows = tuple(_planned(program, program.steps)) + tuple(_planned(program, program.afterwards))
     charge = charge_of(program.steps, program.cell)
     limits = program.limits
-    leaves = [step for part in (program.steps, program.afterwards, program.on_suspicion) for step, _ in walk(part)]
+    leaves = [
+        step for part in (program.steps, program.afterwards, program.on_suspicion) for step, _ in walk(part)
+    ]
     on_board, by_host = holders(leaves, limits, capabilities)
     spectra = [row for row in rows if row.kind in ("geis", "peis")]
     return Plan(

@@ -64,7 +64,7 @@ def _host_ends(step: Step) -> tuple[HostEnd, ...]:
 def _words(end: HostEnd) -> str:
     match end:
         case Drift():
-            return f"end when E changes by less than {format_amount(end.rate_V_per_s * 3600, 'voltage')} in an hour"
+            return f"end when E drifts by less than {end.rate_V_per_s * 3.6e6:g} mV in an hour"
         case Steady():
             over = format_amount(end.over_s, "time")
             return f"end when I changes by less than {format_amount(end.change, 'fraction')} in {over}"

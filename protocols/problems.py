@@ -20,4 +20,6 @@ class Problems:
     def raise_if_any(self) -> None:
         """Raise InvalidFileError with all that was noted."""
         if self.found:
-            raise InvalidFileError(sorted(self.found.values(), key=lambda p: (p.line, p.column)))
+            # A parameter that is used twice is wrong once.
+            places = {(p.file, p.line, p.column): p for p in reversed(self.found.values())}
+            raise InvalidFileError(sorted(places.values(), key=lambda p: (p.line, p.column)))

@@ -19,6 +19,8 @@ class Submission(Frozen):
     station: str
     name: str = ""
     settings: dict[str, str] = {}
+    included: dict[str, str] = {}
+    """The texts of the files that the protocol includes, by name."""
 
 
 class InstrumentInfo(Frozen):

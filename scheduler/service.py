@@ -236,7 +236,12 @@ class Service:
         return info
 
     def _compile(self, submission: Submission, place: _Place) -> Program:
-        protocol = parse_protocol(submission.protocol_text, submission.protocol_file, submission.settings)
+        protocol = parse_protocol(
+            submission.protocol_text,
+            submission.protocol_file,
+            submission.settings,
+            included=submission.included,
+        )
         cell: Cell = parse_cell(submission.cell_text, submission.cell_file)
         return compile_program(protocol, cell, place.keeper.instrument.capabilities(place.channel))
 

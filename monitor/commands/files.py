@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from monitor.output import ConfigOption, JsonOption, configuration, emit, say
 from protocols.capabilities import Capabilities
 from protocols.errors import InvalidFileError, Problem
+
+if TYPE_CHECKING:
+    from protocols.protocol import Protocol
+
+USUAL_CHAMBER_K = (233.15, 453.15)
+"""What most chambers can do: −40 to 180 °C."""
 
 SettingOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a parameter: --set capacity='0.5 mAh/cm²'.")
@@ -37,11 +43,11 @@ def settings_of(pairs: list[str] | None) -> dict[str, str]:
 
 
 def capabilities_for(station: str | None, config: Path | None) -> Capabilities:
-    """Return what a station's channel can do, without touching it; of a VSP-300 where none is named."""
+    """Return what a station can do, without touching it; where none is named, of a VSP-300 in a chamber."""
     if station is None:
         from drivers.biologic import capabilities
 
-        return capabilities("VSP-300")
+        return capabilities("VSP-300").with_chamber(*USUAL_CHAMBER_K)
     from monitor.daemon import capabilities_of
 
     return capabilities_of(configuration(config), station)
@@ -85,17 +91,29 @@ def check(
 def _check_one(
     name: str, cell: Path | None, station: str | None, settings: dict[str, str], config: Path | None
 ) -> tuple[list[Problem], list[Problem]]:
-    from protocols.cellfile import load_cell
-    from protocols.compile import compile_program
     from protocols.protocol import load_protocol
 
     try:
         protocol = load_protocol(name, settings)
+        warnings = list(protocol.warnings)
         if cell is not None:
-            compile_program(protocol, load_cell(cell), capabilities_for(station, config))
+            warnings += _check_for_cell(protocol, cell, capabilities_for(station, config))
     except InvalidFileError as error:
         return list(error.problems), []
-    return [], list(protocol.warnings)
+    return [], warnings
+
+
+def _check_for_cell(protocol: Protocol, cell: Path, able: Capabilities) -> list[Problem]:
+    """Return the warnings about a cell and about what the protocol would do to it."""
+    from protocols.cellfile import check_cell
+    from protocols.compile import compile_program
+    from protocols.plan import make_plan
+
+    read, errors, warnings = check_cell(cell)
+    if read is None:
+        raise InvalidFileError(errors)
+    planned = make_plan(compile_program(protocol, read, able), able).warnings
+    return warnings + [Problem(protocol.source.file, 0, 0, sentence) for sentence in planned]
 
 
 def _as_dict(problem: Problem) -> dict[str, Any]:
@@ -114,11 +132,13 @@ def plan(
     station: StationOption = None,
     settings: SettingOption = None,
     config: ConfigOption = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the current over time (a .png).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw what it would do over time (a .png).")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Say what a protocol would do to a cell: how long, how much charge, and who holds which limit."""
-    from monitor.report import describe_plan, plan_figure
+    from monitor.plan_report import describe_plan, plan_figure
     from protocols.cellfile import load_cell
     from protocols.compile import compile_program
     from protocols.plan import make_plan

@@ -80,7 +80,7 @@ def submission(
     protocol: str, cell: Path, station: str, settings: list[str] | None, name: str = ""
 ) -> Submission:
     """Return what the daemon needs of two files. Raises InvalidFileError."""
-    from protocols.protocol import find_protocol
+    from protocols.protocol import find_protocol, load_protocol
     from protocols.yamlfile import read_text
 
     path = find_protocol(protocol)
@@ -92,6 +92,7 @@ def submission(
         station=station,
         name=name,
         settings=settings_of(settings),
+        included=load_protocol(path, settings_of(settings)).included,
     )
 
 
@@ -103,7 +104,9 @@ def longest(asked: Submission, config: Path | None) -> float:
     from protocols.protocol import parse_protocol
 
     able = capabilities_for(asked.station, config)
-    protocol = parse_protocol(asked.protocol_text, asked.protocol_file, asked.settings)
+    protocol = parse_protocol(
+        asked.protocol_text, asked.protocol_file, asked.settings, included=asked.included
+    )
     return make_plan(
         compile_program(protocol, parse_cell(asked.cell_text, asked.cell_file), able), able
     ).duration_s

@@ -51,8 +51,18 @@ def test_a_full_ramp_moves_more_lithium_than_the_cell_has(cell: Cell, channel: C
     plan = library_plan("ccd_constant_time", cell, channel)
     # 1 h at 0.1 + 0.2 + … + 4.0 mA/cm²
     assert plan.charge_C == pytest.approx(2 * sum(k / 10 for k in range(1, 41)) * 3.6 * 0.5)
-    assert [("working" in w, "counter" in w) for w in plan.warnings] == [(True, False), (False, True)]
-    assert not library_plan("ccd_constant_capacity", cell, channel).warnings
+    lithium = [w for w in plan.warnings if "electrode" in w]
+    assert [("working" in w, "counter" in w) for w in lithium] == [(True, False), (False, True)]
+    capacity = library_plan("ccd_constant_capacity", cell, channel)
+    assert not [w for w in capacity.warnings if "electrode" in w]
+
+
+def test_a_ramp_that_no_single_range_serves_marks_its_changes(cell: Cell, channel: Capabilities) -> None:
+    changes = [w for w in library_plan("ccd_constant_time", cell, channel).warnings if "range" in w]
+    assert ["0.1 mA to 1 mA" in w or "1 mA to 10 mA" in w for w in changes] == [True, True]
+    accurate = channel.model_copy(update={"current_accuracy": 1e-4})
+    plan = library_plan("ccd_constant_time", cell, accurate)
+    assert not [w for w in plan.warnings if "range" in w]
 
 
 def test_who_holds_what(cell: Cell, channel: Capabilities) -> None:
