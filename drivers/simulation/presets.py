@@ -197,7 +197,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
         "bulk_ohm_cm2": 50.0,
         "arcs": [
             {"resistance_ohm_cm2": 2e7, "tau_s": 300.0, "interface": False},
-            {"resistance_ohm_cm2": 5e6, "tau_s": 250.0, "interface": False},
+            {"resistance_ohm_cm2": 5e6, "tau_s": 25.0, "interface": False},
         ],
         "blocking": True,
     },
@@ -215,7 +215,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
 is the thin one. Of the others:
 
 ``lfp_full`` runs from 2.5 to 3.65 V, ``ncm_full`` from 3.0 to 4.3 V. ``blocking_carbon`` is carbon on both
-sides: electrons leak through 2.5·10⁷ Ω cm² beside double layers of 15 and 50 µF/cm², so that the current at a
+sides: electrons leak through 2.5·10⁷ Ω cm² beside double layers of 15 and 5 µF/cm², so that the current at a
 held voltage decays over minutes to the leak, and the spectrum ends in a capacitive tail. ``li_cu`` plates on
 bare copper (a negative current) and strips, 0.02 mAh/cm² short in each cycle. ``polymer_transference``
 polarises like an electrolyte with t₊ = R_bulk/(R_bulk + R_diffusion) = 0.2: the method of Bruce and Vincent

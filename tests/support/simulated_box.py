@@ -147,3 +147,60 @@ class Bench:
 
 def config(text: str) -> SimulationConfig:
     return SimulationConfig.from_table(tomllib.loads(text)["simulation"], "test.toml")
+
+
+def hold(voltage_V: float, duration_s: float, **more: float | int | bool) -> tuple[str, bytes]:
+    values: dict[str, float | int | bool] = {
+        "Voltage_step": voltage_V,
+        "vs_initial": False,
+        "Duration_step": duration_s,
+        "Step_number": 0,
+        "N_Cycles": 0,
+        "Record_every_dT": 1.0,
+        "Record_every_dI": 0.0,
+        "I_Range": 12,
+    }
+    limited = any(label.startswith("Test") for label in more)
+    return ("calimit4.ecc" if limited else "ca4.ecc"), parameters(**(values | more))
+
+
+def scan(*vertices_V: float, rate: float, dE: float, **more: float | int | bool) -> tuple[str, bytes]:
+    """Return VSCANLIMIT; of ``more``, what belongs to a leg counts for every one."""
+    values: dict[str, float | int | bool] = {
+        "Scan_number": len(vertices_V) - 2,
+        "Record_every_dE": dE,
+        "N_Cycles": 0,
+        "Begin_measuring_I": 0.5,
+        "End_measuring_I": 1.0,
+        "I_Range": 12,
+    }
+    arrays = {label: value for label, value in more.items() if label[:4] in ("Test", "Exit", "vs_i")}
+    records = parameters(**(values | {label: more[label] for label in more.keys() - arrays.keys()}))
+    for index, voltage_V in enumerate(vertices_V):
+        for label, value in (
+            {"vs_initial": False, "Voltage_step": voltage_V, "Scan_Rate": rate} | arrays
+        ).items():
+            records += record(label, value, index)
+    return "vscanlimit4.ecc", records
+
+
+def potentiostatic_sweep(
+    voltage_V: float, points: int, hold_s: float = 0.0, **more: float | bool
+) -> tuple[str, bytes]:
+    values: dict[str, float | int | bool] = {
+        "vs_initial": False,
+        "Initial_Voltage_step": voltage_V,
+        "Duration_step": hold_s,
+        "Record_every_dT": 1.0,
+        "Record_every_dI": 0.0,
+        "Initial_frequency": 1e5,
+        "Final_frequency": 0.1,
+        "sweep": False,
+        "Amplitude_Voltage": 0.01,
+        "Frequency_number": points,
+        "Average_N_times": 1,
+        "Correction": False,
+        "Wait_for_steady": 0.1,
+        "I_Range": 12,
+    }
+    return "peis4.ecc", parameters(**(values | more))
