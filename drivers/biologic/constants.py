@@ -119,6 +119,7 @@ class TechniqueId(IntEnum):
     LOOP = 150
     CPLIMIT = 155
     CALIMIT = 157
+    VSCANLIMIT = 158
 
 
 class IRange(IntEnum):
@@ -203,6 +204,7 @@ TIMEBASE_MIN_S: dict[TechniqueId, float] = {
     TechniqueId.CPLIMIT: 34e-6,
     TechniqueId.CALIMIT: 34e-6,
     TechniqueId.CV: 45e-6,
+    TechniqueId.VSCANLIMIT: 60e-6,
 }
 """Smallest time base of the 300 series."""
 
