@@ -17,7 +17,7 @@ from drivers.biologic.techniques import Load, Visit
 from drivers.instrument import ChannelValues, SegmentEnd
 from protocols.errors import InstrumentError, SandtimeError
 from protocols.measurements import FLAG_OVERFLOW, Block, Spectrum, empty_block
-from protocols.nodes import Geis, Peis, VoltageSweep
+from protocols.nodes import Geis, Peis, Step, VoltageSweep
 from protocols.position import Position
 from protocols.program import Program
 
@@ -162,11 +162,12 @@ class Follower:
             return 0.0
         unseen_s = float(self._values.ElapsedTime) - (self._start_s + self._t_s)
         # Beyond two intervals the two times cannot be on the same clock.
-        return unseen_s if 0 < unseen_s <= 2 * self._interval_s() else 0.0
+        step = (self._visit or self._load.first).step
+        return unseen_s if 0 < unseen_s <= 2 * self._interval_s(step) else 0.0
 
-    def _interval_s(self) -> float:
-        """Longest time between two rows of the present step."""
-        step, watch_s = (self._visit or self._load.first).step, self._program.watch_s
+    def _interval_s(self, step: Step) -> float:
+        """Longest time between two rows of a step."""
+        watch_s = self._program.watch_s
         if not isinstance(step, VoltageSweep):
             return watch_s
         return scan_record_V(step, watch_s, self._program.record_dE_V or 0.0) / step.rate_V_per_s
@@ -220,14 +221,16 @@ class Follower:
             reached = before.position(gone_s, self._charge_C + (gone_s - self._t_s) * self._current_A)
             visit = visit.at(reached.time_s, reached.charge_C)
         else:
-            before_V = self._voltage_V if before is not None else None
-            self._reference_V = reference_V(
-                visit.step, float(rows.t_s[0]), float(rows.voltage_V[0]), before_V
-            )
+            self._reference_V = self._reference(visit.step, rows)
         self._key, self._visit = key, visit
         self._start_s, self._t_s, self._charge_C = start_s, 0.0, 0.0
         self._current_A = float(rows.current_A[0])
         self._sweep = self._new_sweep(visit, start_s)
+
+    def _reference(self, step: Step, rows: Rows) -> float | None:
+        before_V = self._voltage_V if self._visit is not None else None
+        early_s = 2 * self._interval_s(step)
+        return reference_V(step, float(rows.t_s[0]), float(rows.voltage_V[0]), before_V, early_s)
 
     def _new_sweep(self, visit: Visit, start_s: float) -> Sweep | None:
         step = visit.step

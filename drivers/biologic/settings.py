@@ -92,8 +92,8 @@ def capabilities(model: str = "VSP-300") -> Capabilities:
         at_host_loss="keeps running with its limits",
         open_circuit=True,
         notes=(
-            "Ranges of current, voltage and frequency, and accuracies (0.1 % of a range, 1 mV), are not checked "
-            "against a data sheet: compare them with that of your instrument.",
+            "Ranges of current, voltage and frequency, and accuracies (0.1 % of a range, 1 mV) are not "
+            "checked against a data sheet: compare them with that of your instrument.",
             "A step that ends by a voltage holds only that voltage on board; the host holds the other limit.",
             "A constant voltage that ends by a current holds only that current on board, and the host holds "
             "the current limit; without such an end the instrument holds the current limit too.",

@@ -190,6 +190,35 @@ async def test_a_step_that_ends_by_voltage_goes_on(box: BioLogicInstrument) -> N
     assert set(got.samples["step"]) == {0, 1}
 
 
+async def test_the_first_minute_of_a_step_is_sampled_densely(box: BioLogicInstrument) -> None:
+    dense = {"dense_s": 60.0, "dense_interval_s": 0.25}
+    body = [drive(step, sign * 5e-4, 300.0).model_copy(update=dense) for step, sign in enumerate((1, -1))]
+    plan = program(Repeat(total=3, stop=3, body=tuple(body))).model_copy(update={"record_dE_V": None})
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: 0 in now.ended)
+    assert got.ended[0].reason == "complete"
+    assert not plan.remainder(got.ended[0].position).steps
+    assert visited(got.samples) == [(step, visit) for visit in range(3) for step in (0, 1)]
+    intervals_s = np.diff(got.samples["t_s"])
+    assert intervals_s.min() > 0
+    for visit in range(6):
+        since_s = got.samples["t_s"] - visit * 300.0
+        first, later = ((low < since_s) & (since_s < high) for low, high in ((1.0, 59.0), (62.0, 299.0)))
+        np.testing.assert_allclose(np.diff(got.samples["t_s"][first]), 0.25, atol=0.01)
+        np.testing.assert_allclose(np.diff(got.samples["t_s"][later]), 1.0, atol=0.01)
+
+
+async def test_a_voltage_that_comes_in_the_dense_minute_ends_the_whole_step(box: BioLogicInstrument) -> None:
+    until = {"until_voltage_V": 0.02, "ends_by": "voltage", "dense_s": 60.0}
+    plan = program(drive(0, 1e-3, 3600.0).model_copy(update=until), rest(1, 30.0))
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: bool(now.ended))
+    assert got.ended[0].reason == "complete"
+    driven = got.samples[got.samples["step"] == 0]
+    assert 0 < driven["t_s"][-1] < 60.0
+    assert got.samples["t_s"][-1] == pytest.approx(driven["t_s"][-1] + 30.0, abs=0.1)
+
+
 @pytest.mark.parametrize("server", [20.0], indirect=True)
 async def test_a_stop_opens_the_circuit_and_loses_no_row(box: BioLogicInstrument) -> None:
     plan = program(drive(0, 1e-3, 36000.0))
