@@ -116,6 +116,7 @@ class TechniqueId(IntEnum):
     CV = 103
     PEIS = 104
     GEIS = 107
+    VSCAN = 124
     LOOP = 150
     CPLIMIT = 155
     CALIMIT = 157
@@ -204,6 +205,7 @@ TIMEBASE_MIN_S: dict[TechniqueId, float] = {
     TechniqueId.CPLIMIT: 34e-6,
     TechniqueId.CALIMIT: 34e-6,
     TechniqueId.CV: 45e-6,
+    TechniqueId.VSCAN: 50e-6,
     TechniqueId.VSCANLIMIT: 60e-6,
 }
 """Smallest time base of the 300 series."""
