@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_box import ADDRESS, Server, collect, program, ticket, visited
+from simulated_server import ADDRESS, Server, collect, program, ticket, visited
 
 from drivers.biologic.potentiostat import BioLogicInstrument
 from drivers.simulation.faults import Fault, inject
