@@ -109,7 +109,7 @@ class Channel:
             Eoverflow=abs(true_V) > meter.full_scale_V,
             I=current_A,
             IRange=meter.i_range,
-            Ioverflow=abs(current_A) > meter.full_scale_A,
+            Ioverflow=abs(current_A) > meter.full_scale_A or (run is not None and run.overflow),
             ElapsedTime=run.now_s - run.started_s if run else 0.0,
             Freq=run.frequency_Hz if run else 0.0,
         )

@@ -22,6 +22,9 @@ IMPEDANCE_NOISE = 5e-4
 AMPLITUDE_NOISE_V = 1e-6
 """Least standard deviation of the amplitude of E in a sweep."""
 
+_RANGES_A = np.array([full_scale_A for full_scale_A in I_RANGE_FULL_SCALE_A.values() if full_scale_A >= 1e-9])
+"""The ranges of a board without the option for the lowest currents."""
+
 
 class Meter:
     """Turns true values into readings of one channel."""
@@ -39,7 +42,7 @@ class Meter:
 
     @property
     def full_scale_A(self) -> float:
-        """Nominal full scale of the current range."""
+        """Nominal full scale of the current range. The automatic one goes up to the widest."""
         return I_RANGE_FULL_SCALE_A.get(self.i_range, 1.0)
 
     def take_noise(self, columns: int, samples: int) -> FloatArray:
@@ -55,6 +58,10 @@ class Meter:
         read = np.rint(volts / step_V + 0.5 * noise) * step_V
         return np.minimum(np.maximum(read, -self.full_scale_V), self.full_scale_V)
 
-    def read_current(self, current_A: float, noise: FloatArray) -> FloatArray:
-        """Return I as read."""
-        return current_A + CURRENT_NOISE * self.full_scale_A * noise
+    def read_current(self, current_A: FloatArray, noise: FloatArray) -> FloatArray:
+        """Return I as read. The automatic range is the smallest that holds each value."""
+        full_scale_A: FloatArray | float = self.full_scale_A
+        if self.i_range == IRange.AUTO:
+            held = np.minimum(np.searchsorted(_RANGES_A, np.abs(current_A)), len(_RANGES_A) - 1)
+            full_scale_A = _RANGES_A[held]
+        return np.asarray(current_A + CURRENT_NOISE * full_scale_A * noise)

@@ -1,16 +1,18 @@
-"""Named cells, in the units of a lab. The numbers come from published studies (facts/recipes.md, C, D, E);
-where a study is silent (the lithium lost per cycle, the currents at which a cell shorts) they are this
-model's choice.
+"""Named cells, in the units of a lab. The numbers of the Li | Li cells come from published studies
+(facts/recipes.md, C, D, E); where a study is silent (the lithium lost per cycle, the currents at which a cell
+shorts) and in the other cells they are this model's choice.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers.simulation.cells import Arc, Cell, CellParameters
+from drivers.simulation.electrode import PositiveElectrode
 from protocols.cell import LITHIUM_C_PER_M3
 
 CM2 = 1e-4
@@ -55,18 +57,30 @@ class CellDescription(_Checked):
     short_residual: float = Field(default=0.02, gt=0, lt=1)
     short_fall_s: float = Field(default=0.1, gt=0)
     working_um: float = Field(default=100.0, ge=0)
-    """Thickness of the lithium on the working electrode."""
+    """Thickness of the lithium on the working electrode; 0: a bare current collector."""
     counter_um: float = Field(default=100.0, ge=0)
     loss_mAh_per_cm2: float = Field(default=0.0, ge=0)
     """Lithium lost per cycle on each side, after it was stripped."""
     runaway_V: float = Field(default=0.02, gt=0)
     runaway_s: float = Field(default=4.0, gt=0)
+    blocking: bool = False
+    """Both electrodes take no lithium: none is needed, and none moves."""
+    positive_mAh_per_cm2: float | None = Field(default=None, gt=0)
+    """All lithium of the positive electrode; None: the working electrode is no positive electrode. Between
+    its limits of voltage a cell gives a little less."""
+    positive_plateau_V: float = Field(default=3.43, gt=0)
+    positive_slope_V: float = Field(default=0.02, ge=0)
+    positive_end_V: float = Field(default=0.05, gt=0)
+    positive_charged: float = Field(default=0.001, ge=0, le=1)
+    fade_per_cycle: float = Field(default=0.0, ge=0, lt=1)
 
     def parameters(self) -> CellParameters:
         """Return the same cell in SI."""
         charge = MAH / CM2
         lithium = LITHIUM_C_PER_M3 * 1e-6
         short_at = self.short_at_mA_per_cm2
+        endless = math.inf if self.blocking else None
+        endless_working = math.inf if self.positive_mAh_per_cm2 is not None else endless
         return CellParameters(
             area_m2=self.area_cm2 * CM2,
             bulk_ohm_m2=self.bulk_ohm_cm2 * CM2,
@@ -86,11 +100,24 @@ class CellDescription(_Checked):
             short_after_C_per_m2=self.short_after_mAh_per_cm2 * charge,
             short_residual=self.short_residual,
             short_fall_s=self.short_fall_s,
-            working_C_per_m2=self.working_um * lithium,
-            counter_C_per_m2=self.counter_um * lithium,
+            working_C_per_m2=endless_working or self.working_um * lithium,
+            counter_C_per_m2=endless or self.counter_um * lithium,
             loss_C_per_m2=self.loss_mAh_per_cm2 * charge,
             runaway_V=self.runaway_V,
             runaway_s=self.runaway_s,
+            positive=self._positive(),
+        )
+
+    def _positive(self) -> PositiveElectrode | None:
+        if self.positive_mAh_per_cm2 is None:
+            return None
+        return PositiveElectrode(
+            capacity_C_per_m2=self.positive_mAh_per_cm2 * MAH / CM2,
+            plateau_V=self.positive_plateau_V,
+            slope_V=self.positive_slope_V,
+            end_V=self.positive_end_V,
+            charged=self.positive_charged,
+            fade=self.fade_per_cycle,
         )
 
     def build(self) -> Cell:
@@ -119,6 +146,22 @@ _MII2: dict[str, object] = {
 }
 """Metal-rich interphase of study D: at most 26 mV at 0.5 mA/cm², and much lithium lost."""
 
+_NO_FORMATION: dict[str, object] = {"activation": 0.0, "nucleation": 0.0, "contact_loss_cm2_per_mAh": 0.0}
+"""A cell whose resistance stays as it is."""
+
+_FULL: dict[str, object] = {
+    **_NO_FORMATION,
+    "bulk_ohm_cm2": 25.0,
+    "arcs": [
+        {"resistance_ohm_cm2": 10.0, "tau_s": 1e-4, "alpha": 0.85},
+        {"resistance_ohm_cm2": 15.0, "tau_s": 2e-2, "alpha": 0.85},
+        {"resistance_ohm_cm2": 20.0, "tau_s": 60.0, "interface": False},
+    ],
+    "counter_um": 50.0,
+}
+"""A positive electrode against 50 µm of lithium, as built: discharged. The slow arc is diffusion in the
+active material: it makes the current at a held voltage fall over minutes."""
+
 PRESETS: Mapping[str, Mapping[str, object]] = {
     "generic_symmetric": {},
     "tfoh_llzto": {
@@ -140,9 +183,44 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
         "arcs": _arcs(10.0, 20.0, 20.0),
         "contact_loss_cm2_per_mAh": 0.05,
     },
+    "lfp_full": {**_FULL, "positive_mAh_per_cm2": 1.5, "fade_per_cycle": 5e-4},
+    "ncm_full": {
+        **_FULL,
+        "positive_mAh_per_cm2": 3.0,
+        "positive_plateau_V": 3.75,
+        "positive_slope_V": 0.6,
+        "positive_end_V": 0.08,
+        "fade_per_cycle": 1e-3,
+    },
+    "blocking_carbon": {
+        **_NO_FORMATION,
+        "bulk_ohm_cm2": 50.0,
+        "arcs": [
+            {"resistance_ohm_cm2": 2e7, "tau_s": 300.0, "interface": False},
+            {"resistance_ohm_cm2": 5e6, "tau_s": 250.0, "interface": False},
+        ],
+        "blocking": True,
+    },
+    "li_cu": {**_NO_FORMATION, "nucleation": 0.3, "working_um": 0.0, "loss_mAh_per_cm2": 0.02},
+    "polymer_transference": {
+        **_NO_FORMATION,
+        "bulk_ohm_cm2": 20.0,
+        "arcs": [
+            {"resistance_ohm_cm2": 30.0, "tau_s": 1e-3, "alpha": 0.9},
+            {"resistance_ohm_cm2": 80.0, "tau_s": 200.0, "interface": False},
+        ],
+    },
 }
 """Name → what differs from :class:`CellDescription`'s defaults. In the asymmetric cell the working electrode
-is the thin one."""
+is the thin one. Of the others:
+
+``lfp_full`` runs from 2.5 to 3.65 V, ``ncm_full`` from 3.0 to 4.3 V. ``blocking_carbon`` is carbon on both
+sides: electrons leak through 2.5·10⁷ Ω cm² beside double layers of 15 and 50 µF/cm², so that the current at a
+held voltage decays over minutes to the leak, and the spectrum ends in a capacitive tail. ``li_cu`` plates on
+bare copper (a negative current) and strips, 0.02 mAh/cm² short in each cycle. ``polymer_transference``
+polarises like an electrolyte with t₊ = R_bulk/(R_bulk + R_diffusion) = 0.2: the method of Bruce and Vincent
+gives it back.
+"""
 
 
 def describe(preset: str, overrides: Mapping[str, Any] | None = None) -> CellDescription:

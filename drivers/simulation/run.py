@@ -10,21 +10,19 @@ from numpy.typing import NDArray
 
 from drivers.biologic.constants import ExitCondition, TechniqueId
 from drivers.simulation.cells import Cell
-from drivers.simulation.memory import Memory, Origin
+from drivers.simulation.memory import WORD, Memory, Origin
 from drivers.simulation.meter import AMPLITUDE_NOISE_V, IMPEDANCE_NOISE, Meter
-from drivers.simulation.techniques import Phase, Steady, Sweep, Technique, tripped
+from drivers.simulation.phases import Phase, Potential, Scan, Steady, Sweep, tripped
+from drivers.simulation.potential import HeldPotential
+from drivers.simulation.potentiostat import Course, Potentiostat
+from drivers.simulation.records import changed, due_times, layout
+from drivers.simulation.techniques import Technique
 
 FloatArray = NDArray[np.float64]
 
 WATCH_S = 0.01
 """A limit on board, and a change of E that makes a record, are seen within this time."""
 
-_ROWS = {
-    3: np.dtype([("high", "<u4"), ("low", "<u4"), ("E", "<f4")]),
-    4: np.dtype([("high", "<u4"), ("low", "<u4"), ("E", "<f4"), ("I", "<f4")]),
-    5: np.dtype([("high", "<u4"), ("low", "<u4"), ("E", "<f4"), ("I", "<f4"), ("cycle", "<u4")]),
-}
-_STEADY_COLUMNS = {TechniqueId.OCV: 3, TechniqueId.GEIS: 4}
 _SPECTRUM_COLUMNS = 14
 _SPECTRUM_TIME = 13
 
@@ -41,6 +39,7 @@ class Run:
         self._cell, self._meter, self._memory = cell, meter, memory
         self._passes: dict[int, int] = {}
         self._controlled_A = 0.0
+        self._potentiostat: Potentiostat | None = None
         self._shown_V: float | None = None
         self._enter_technique(0)
 
@@ -59,23 +58,35 @@ class Run:
     @property
     def voltage_V(self) -> float:
         """True E at present."""
+        if self._shown_V is None and self._potentiostat is not None:
+            self._shown_V = self._potentiostat.voltage_V
         if self._shown_V is None:
             self._shown_V = float(self._cell.voltages(np.zeros(1))[0])
         return self._shown_V
+
+    @property
+    def overflow(self) -> bool:
+        """Whether the current has reached the end of its range at a controlled voltage."""
+        return self._potentiostat is not None and self._potentiostat.overflow
 
     def advance_to(self, now_s: float) -> None:
         """Run until ``now_s`` or the list's end."""
         while not self.finished and self.now_s < now_s:
             if isinstance(self._phase, Sweep):
                 leave = self._sweep(self._phase, now_s)
+            elif isinstance(self._phase, Potential | Scan):
+                leave = self._hold_voltage(self._phase, now_s)
             else:
                 leave = self._hold(self._phase, now_s)
-            if leave is not None:
-                self._leave_phase(leave)
+            if leave is None:
+                # Rounding may leave now_s a hair before: nothing more can pass.
+                return
+            self._leave_phase(leave)
 
     def stop(self) -> None:
         """Open the circuit."""
         self.finished = True
+        self._potentiostat = None
         self._cell.drive(0.0)
 
     def _enter_technique(self, index: int) -> None:
@@ -86,7 +97,7 @@ class Run:
         self._index = index
         self._technique_s = self.now_s
         self._meter.e_range, self._meter.i_range = self.technique.e_range, self.technique.i_range
-        self._phases: Iterator[Phase] = self.technique.phases(self._controlled_A)
+        self._phases: Iterator[Phase] = self.technique.phases(self._controlled_A, self.voltage_V)
         self._enter_phase()
 
     def _follow_loops(self, index: int) -> int:
@@ -122,9 +133,22 @@ class Run:
         self._rows = 0
         self._recorded_V: float | None = None
         self._shown_V = None
-        self._controlled_A = phase.current_A or 0.0
-        self._cell.drive(self._controlled_A)
+        self._control(phase)
         self._origin = self._make_origin()
+
+    def _control(self, phase: Phase) -> None:
+        """Set the current, or put the cell in the potentiostat's hands."""
+        self._potentiostat, self._controlled_A = None, 0.0
+        limit_A = self._meter.full_scale_A
+        if isinstance(phase, Potential | Scan):
+            self._held = HeldPotential(phase, self._cell, limit_A, self.technique.time_base_s)
+            self._potentiostat = self._held.potentiostat
+        elif isinstance(phase, Sweep) and phase.of_voltage:
+            course = Course.constant(phase.level, float(phase.ends_s[-1]))
+            self._potentiostat = Potentiostat(self._cell, course, limit_A)
+        else:
+            self._controlled_A = phase.current_A or 0.0
+            self._cell.drive(self._controlled_A)
 
     def _make_origin(self) -> Origin:
         sweep = isinstance(self._phase, Sweep)
@@ -133,7 +157,7 @@ class Run:
             technique_id=self.technique.id,
             process=int(sweep),
             loop=self._loop_count(),
-            columns=_SPECTRUM_COLUMNS if sweep else _STEADY_COLUMNS.get(self.technique.id, 5),
+            columns=_SPECTRUM_COLUMNS if sweep else layout(self.technique.id).itemsize // WORD,
             time_base_s=self.technique.time_base_s,
             start_s=self._technique_s - self.started_s,
         )
@@ -148,7 +172,11 @@ class Run:
 
     def _pass_until(self, elapsed_s: float) -> None:
         """Let the cell live until this time in the phase."""
-        self._cell.let_pass(elapsed_s - self._elapsed_s)
+        if self._potentiostat is not None:
+            self._potentiostat.run_until(elapsed_s)
+            self._potentiostat.forget_before(elapsed_s)
+        else:
+            self._cell.let_pass(elapsed_s - self._elapsed_s)
         self._elapsed_s = elapsed_s
         self.now_s = self._phase_s + elapsed_s
 
@@ -159,7 +187,7 @@ class Run:
     def _hold(self, phase: Steady, now_s: float) -> ExitCondition | None:
         """Hold the current until ``now_s``; return how the phase was left, None if it goes on."""
         end_s = min(now_s - self._phase_s, phase.duration_s)
-        due_s = self._due_rows(phase, end_s)
+        due_s = due_times(self._rows, self.technique.time_base_s, phase.record_dT_s, end_s)
         times_s = due_s if len(due_s) and due_s[-1] == end_s else np.concatenate((due_s, (end_s,)))
         volts = self._volts(times_s)
         leave = ExitCondition.NEXT_STEP if end_s >= phase.duration_s else None
@@ -172,24 +200,20 @@ class Run:
             leave = phase.exit_condition
         rows_s = due_s if leave is None else times_s
         self._rows += len(due_s)
-        self._record(phase, *self._with_changes(phase, times_s, volts, len(rows_s)))
+        row_times_s, row_volts = self._with_changes(phase, times_s, volts, len(rows_s))
+        self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._controlled_A))
         self._pass_until(end_s)
         self._shown_V = float(volts[-1])
         return leave
 
-    def _due_rows(self, phase: Steady, end_s: float) -> FloatArray:
-        """Return the times of the records by dT that come due until ``end_s``.
-
-        The first is taken one time base after the start, so that no two samples have the same time.
-        """
-        first_s, interval_s = self.technique.time_base_s, phase.record_dT_s
-        if end_s < first_s:
-            return np.empty(0)
-        if interval_s <= 0:
-            return np.full(1, first_s) if self._rows == 0 else np.empty(0)
-        # The margin is above the rounding of times and below any interval.
-        due = math.floor(end_s / interval_s + 1e-9) + 1
-        return np.asarray(np.minimum(np.maximum(np.arange(self._rows, due) * interval_s, first_s), end_s))
+    def _hold_voltage(self, phase: Potential | Scan, now_s: float) -> ExitCondition | None:
+        """Control the voltage until ``now_s``; return how the phase was left, None if it goes on."""
+        rows, leave = self._held.advance(now_s - self._phase_s)
+        self._record(phase.cycle, *rows)
+        self._elapsed_s = self._held.potentiostat.elapsed_s
+        self.now_s = self._phase_s + self._elapsed_s
+        self._shown_V = None
+        return leave
 
     def _trip_index(self, phase: Steady, volts: FloatArray) -> int | None:
         if not phase.tests:
@@ -223,26 +247,25 @@ class Run:
         ]
         candidates_s = np.union1d(times_s[:rows], np.concatenate(between))
         candidate_V = self._volts(candidates_s) if len(candidates_s) else candidates_s
-        chosen = _changed(
-            candidate_V, np.isin(candidates_s, times_s[:rows]), float(last_V), phase.record_dE_V
-        )
+        chosen = changed(candidate_V, np.isin(candidates_s, times_s[:rows]), float(last_V), phase.record_dE_V)
         return candidates_s[chosen], candidate_V[chosen]
 
-    def _record(self, phase: Steady, times_s: FloatArray, volts: FloatArray) -> None:
+    def _record(self, cycle: int, times_s: FloatArray, volts: FloatArray, currents_A: FloatArray) -> None:
         """Write one record for each of these times in the phase."""
         if not len(times_s):
             return
         self._recorded_V = float(volts[-1])
         taken_s = self._phase_s + times_s
-        rows = np.empty(len(times_s), dtype=_ROWS[self._origin.columns])
+        rows = np.empty(len(times_s), dtype=layout(self.technique.id))
         ticks = np.rint((taken_s - self._technique_s) / self._origin.time_base_s).astype(np.uint64)
         noise = self._meter.take_noise(2, len(times_s))
         rows["high"], rows["low"] = ticks >> np.uint64(32), ticks & np.uint64(0xFFFFFFFF)
         rows["E"] = self._meter.read_voltage(volts, noise[0])
-        if self._origin.columns > 3:
-            rows["I"] = self._meter.read_current(self._controlled_A, noise[1])
-        if self._origin.columns > 4:
-            rows["cycle"] = phase.cycle
+        columns = layout(self.technique.id).names or ()
+        if "I" in columns:
+            rows["I"] = self._meter.read_current(currents_A, noise[1])
+        if "cycle" in columns:
+            rows["cycle"] = cycle
         self._memory.store(self._origin, rows.tobytes(), taken_s)
 
     def _sweep(self, phase: Sweep, now_s: float) -> ExitCondition | None:
@@ -260,25 +283,19 @@ class Run:
         return None
 
     def _record_point(self, phase: Sweep, frequency_Hz: float) -> None:
-        impedance = self._cell.spectrum(np.full(1, frequency_Hz), phase.current_A)[0]
+        current_A = self._cell.current_A
+        impedance = self._cell.spectrum(np.full(1, frequency_Hz), current_A)[0]
         noise = self._meter.take_noise(4, 1)[:, 0]
-        amplitude_V = abs(impedance) * phase.amplitude_A
+        factor = 1 + IMPEDANCE_NOISE * noise[0]
         row = np.zeros(_SPECTRUM_COLUMNS, dtype="<f4")
         row[0] = frequency_Hz
-        row[1] = abs(amplitude_V * (1 + IMPEDANCE_NOISE * noise[0]) + AMPLITUDE_NOISE_V * noise[1])
-        row[2] = phase.amplitude_A
+        if phase.of_voltage:
+            row[1], row[2] = phase.amplitude, phase.amplitude / abs(impedance) * factor
+        else:
+            row[1] = abs(abs(impedance) * phase.amplitude * factor + AMPLITUDE_NOISE_V * noise[1])
+            row[2] = phase.amplitude
         row[3] = np.angle(impedance) + IMPEDANCE_NOISE * noise[2]
-        row[4] = self._meter.read_voltage(self._cell.voltages(np.zeros(1)), noise[3:])[0]
-        row[5] = phase.current_A
+        row[4] = self._meter.read_voltage(np.full(1, self.voltage_V), noise[3:])[0]
+        row[5] = current_A
         row[_SPECTRUM_TIME] = self.now_s - self._technique_s
         self._memory.store(self._origin, row.tobytes(), np.full(1, self.now_s))
-
-
-def _changed(volts: FloatArray, kept: NDArray[np.bool_], last_V: float, change_V: float) -> NDArray[np.bool_]:
-    """Return ``kept``, and besides where E differs by ``change_V`` from the record before."""
-    chosen = kept.copy()
-    for place, volt in enumerate(volts.tolist()):
-        if kept[place] or abs(volt - last_V) >= change_V:
-            chosen[place] = True
-            last_V = volt
-    return chosen

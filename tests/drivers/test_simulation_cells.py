@@ -55,7 +55,10 @@ def test_the_response_in_time_gives_the_spectrum(frequency_Hz: float) -> None:
     assert abs(measured_impedance(cell(**parameters), frequency_Hz) - expected) < 0.01 * abs(expected)
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize(
+    "preset",
+    sorted(set(PRESETS) - {"lfp_full", "ncm_full", "blocking_carbon", "li_cu", "polymer_transference"}),
+)
 def test_the_steady_voltage_is_the_current_times_the_spectrum_at_zero_frequency(preset: str) -> None:
     under_test = cell(preset, short_at_mA_per_cm2=None)
     (volt,) = under_test.advance(0.1 * MA, at(600.0))
