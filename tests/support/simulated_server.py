@@ -27,7 +27,9 @@ AREA_CM2 = 1.0
 CONFIG = f"""
 [simulation.box1]
 address = "{ADDRESS}"
-channels = {{ 1 = {{ area_cm2 = {AREA_CM2} }}, 2 = {{ area_cm2 = {AREA_CM2} }} }}
+channels.1 = {{ area_cm2 = {AREA_CM2} }}
+channels.2 = {{ area_cm2 = {AREA_CM2} }}
+channels.3 = {{ area_cm2 = {AREA_CM2}, preset = "lfp_full", positive_charged = 0.9 }}
 """
 DEADLINE_S = 30.0
 
