@@ -19,10 +19,14 @@ Floats = NDArray[np.float64]
 _COLUMNS: dict[tuple[int, int], int] = {
     (TechniqueId.OCV, 0): 3,
     (TechniqueId.CPLIMIT, 0): 5,
+    (TechniqueId.CALIMIT, 0): 5,
+    (TechniqueId.VSCANLIMIT, 0): 5,
     (TechniqueId.GEIS, 0): 4,
     (TechniqueId.GEIS, 1): 14,
+    (TechniqueId.PEIS, 0): 4,
+    (TechniqueId.PEIS, 1): 14,
 }
-_SWEEP = (TechniqueId.GEIS, 1)
+_SPECTRUM_COLUMNS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +95,19 @@ def decode(
             "not fit, or another program loaded the channel"
         )
     table = words[: header.rows * header.columns].reshape(header.rows, header.columns)
-    return _sweep_rows(table, singles) if kind == _SWEEP else _dc_rows(table, timebase_s, singles)
+    if header.columns == _SPECTRUM_COLUMNS:
+        return _sweep_rows(table, singles)
+    return _dc_rows(header.technique_id, table, timebase_s, singles)
 
 
-def _dc_rows(table: Words, timebase_s: float, singles: Callable[[Words], Floats]) -> Rows:
-    ticks = table[:, 0].astype(np.float64) * 2.0**32 + table[:, 1]
+def _dc_rows(technique_id: int, table: Words, timebase_s: float, singles: Callable[[Words], Floats]) -> Rows:
+    t_s = (table[:, 0].astype(np.float64) * 2.0**32 + table[:, 1]) * timebase_s
     numbers = singles(table)
-    at_rest = table.shape[1] == _COLUMNS[TechniqueId.OCV, 0]
-    current_A = np.zeros(len(table)) if at_rest else numbers[:, 3]
-    return Rows(ticks * timebase_s, numbers[:, 2], current_A)
+    if technique_id == TechniqueId.OCV:
+        return Rows(t_s, numbers[:, 2], np.zeros(len(table)))
+    # A scan sends <I> before <Ewe>.
+    voltage, current = (3, 2) if technique_id == TechniqueId.VSCANLIMIT else (2, 3)
+    return Rows(t_s, numbers[:, voltage], numbers[:, current])
 
 
 def _sweep_rows(table: Words, singles: Callable[[Words], Floats]) -> SweepRows:

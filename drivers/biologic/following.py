@@ -9,13 +9,15 @@ import numpy as np
 from drivers.biologic.constants import ChannelState
 from drivers.biologic.decode import Floats, Reply, Rows, SweepRows, Words, as_singles, decode
 from drivers.biologic.endings import early_end
+from drivers.biologic.parameters import scan_record_V
+from drivers.biologic.reference import reference_V
 from drivers.biologic.structs import CurrentValues
 from drivers.biologic.sweep import Sweep
 from drivers.biologic.techniques import Load, Visit
 from drivers.instrument import ChannelValues, SegmentEnd
 from protocols.errors import InstrumentError, SandtimeError
 from protocols.measurements import FLAG_OVERFLOW, Block, Spectrum, empty_block
-from protocols.nodes import Geis
+from protocols.nodes import Geis, Peis, Step, VoltageSweep
 from protocols.position import Position
 from protocols.program import Program
 
@@ -71,8 +73,14 @@ class Follower:
         self._voltage_V = 0.0
         self._current_A = 0.0
         self._charge_C = 0.0
+        self._reference_V: float | None = None
         self._sweep: Sweep | None = None
         self._fault = ""
+
+    @property
+    def current_max_A(self) -> float:
+        """Largest current that the segment may drive."""
+        return self._program.limits.current_max_A
 
     def take(self, reply: Reply) -> None:
         """Take in one reply. A reply of zeros throughout tells nothing and changes nothing."""
@@ -128,11 +136,12 @@ class Follower:
         if self._passed_all:
             return self._load.end
         visit = self._visit or self._load.first
-        if isinstance(visit.step, Geis):
+        if isinstance(visit.step, Geis | Peis):
             whole = self._sweep is not None and self._sweep.complete
             return visit.position(visit.step.remaining_s if whole else 0.0)
         unseen_s = self._unseen_s()
-        return visit.position(self._t_s + unseen_s, self._charge_C + unseen_s * self._current_A)
+        place = visit.position(self._t_s + unseen_s, self._charge_C + unseen_s * self._current_A)
+        return place.model_copy(update={"reference_V": self._reference_V})
 
     def end(self) -> SegmentEnd | None:
         """Return how the segment ended, once it has and all rows were taken; else None."""
@@ -144,7 +153,7 @@ class Follower:
             return SegmentEnd("stopped", self.position())
         if self._passed_all or self._passed_unseen():
             return SegmentEnd("complete", self._load.end)
-        reason, message = early_end(self._visit, self._t_s, self._voltage_V, self._program)
+        reason, message = early_end(self._visit, self._t_s, self._voltage_V, self._current_A, self._program)
         return SegmentEnd(reason, self.position(), message)
 
     def _unseen_s(self) -> float:
@@ -153,7 +162,15 @@ class Follower:
             return 0.0
         unseen_s = float(self._values.ElapsedTime) - (self._start_s + self._t_s)
         # Beyond two intervals the two times cannot be on the same clock.
-        return unseen_s if 0 < unseen_s <= 2 * self._program.watch_s else 0.0
+        step = (self._visit or self._load.first).step
+        return unseen_s if 0 < unseen_s <= 2 * self._interval_s(step) else 0.0
+
+    def _interval_s(self, step: Step) -> float:
+        """Longest time between two rows of a step."""
+        watch_s = self._program.watch_s
+        if not isinstance(step, VoltageSweep):
+            return watch_s
+        return scan_record_V(step, watch_s, self._program.record_dE_V or 0.0) / step.rate_V_per_s
 
     def _passed_unseen(self) -> bool:
         """Whether all rows were fetched before us, and the list has had all its time.
@@ -197,11 +214,27 @@ class Follower:
             self._spectra.extend(self._sweep.add(rows))
 
     def _enter(self, key: tuple[int, int], visit: Visit, rows: Rows, start_s: float) -> None:
+        before = self._visit
+        if before is not None and visit.continues(before):
+            # The other part of a visit: how long the first took is known better than it was planned.
+            gone_s = start_s - self._start_s
+            reached = before.position(gone_s, self._charge_C + (gone_s - self._t_s) * self._current_A)
+            visit = visit.at(reached.time_s, reached.charge_C)
+        else:
+            self._reference_V = self._reference(visit.step, rows)
         self._key, self._visit = key, visit
         self._start_s, self._t_s, self._charge_C = start_s, 0.0, 0.0
         self._current_A = float(rows.current_A[0])
+        self._sweep = self._new_sweep(visit, start_s)
+
+    def _reference(self, step: Step, rows: Rows) -> float | None:
+        before_V = self._voltage_V if self._visit is not None else None
+        early_s = 2 * self._interval_s(step)
+        return reference_V(step, float(rows.t_s[0]), float(rows.voltage_V[0]), before_V, early_s)
+
+    def _new_sweep(self, visit: Visit, start_s: float) -> Sweep | None:
         step = visit.step
-        self._sweep = Sweep(self._channel, step, visit.number, start_s) if isinstance(step, Geis) else None
+        return Sweep(self._channel, step, visit.number, start_s) if isinstance(step, Geis | Peis) else None
 
     def _account(self, rows: Rows) -> None:
         """Integrate the measured current from the visit's start; before the first row it is that row's."""

@@ -11,14 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from drivers.biologic.connection import READBACK_INTERVAL_S, Connection
-from drivers.biologic.constants import (
-    I_RANGE_FULL_SCALE_A,
-    BoardType,
-    ChannelState,
-)
+from drivers.biologic.constants import BoardType, ChannelState
 from drivers.biologic.decode import as_singles
 from drivers.biologic.following import STOPS_TO_BELIEVE, Follower
 from drivers.biologic.library import Library
+from drivers.biologic.ranges import full_scale_A
 from drivers.biologic.settings import Settings, capabilities
 from drivers.biologic.structs import CurrentValues
 from drivers.biologic.techniques import Load, compile_load
@@ -40,10 +37,8 @@ STOP_READBACKS = 12
 OPEN_FRACTION = 1e-3
 """|I| below this part of the current range counts as no current."""
 
-UNKNOWN_FULL_SCALE_A = 1e-3
-"""Stands in for a range that the library has no number for."""
-
-_FULL_SCALES_A: dict[int, float] = {int(number): scale for number, scale in I_RANGE_FULL_SCALE_A.items()}
+UNKNOWN_CURRENT_A = 1e-3
+"""Stands in for the largest current of a channel that runs nothing of ours."""
 
 
 class BioLogicInstrument:
@@ -115,15 +110,17 @@ class BioLogicInstrument:
     async def stop(self, channel: int) -> OpenCircuit:
         """Stop the channel and read back until it shows open circuit, or give up unconfirmed."""
         await self._connection.call(self._stop_now, channel)
+        follower = self._followers.get(channel)
+        current_max_A = follower.current_max_A if follower is not None else UNKNOWN_CURRENT_A
         confirmations = 0
         values = CurrentValues()
         for _ in range(STOP_READBACKS):
             values = await self._connection.call(self._device.values, channel)
             # An answer of zeros throughout also reads STOP: it neither confirms nor denies.
             if values.TimeBase > 0:
-                confirmations = confirmations + 1 if _is_open(values) else 0
+                confirmations = confirmations + 1 if _is_open(values, current_max_A) else 0
             if confirmations == STOPS_TO_BELIEVE:
-                segment_t_s = values.ElapsedTime if channel in self._followers else None
+                segment_t_s = values.ElapsedTime if follower is not None else None
                 return OpenCircuit(True, values.Ewe, values.I, segment_t_s)
             await asyncio.sleep(READBACK_INTERVAL_S)
         return OpenCircuit(False, values.Ewe, values.I)
@@ -242,8 +239,7 @@ class BioLogicInstrument:
         return SegmentEnd("fault", follower.position(), message)
 
 
-def _is_open(values: CurrentValues) -> bool:
+def _is_open(values: CurrentValues, current_max_A: float) -> bool:
     """Whether a channel is stopped and carries no current worth the name in its range."""
-    full_scale_A = _FULL_SCALES_A.get(values.IRange, UNKNOWN_FULL_SCALE_A)
     stopped = values.State == int(ChannelState.STOP)
-    return stopped and abs(float(values.I)) < OPEN_FRACTION * full_scale_A
+    return stopped and abs(float(values.I)) < OPEN_FRACTION * full_scale_A(values.IRange, current_max_A)

@@ -38,7 +38,7 @@ class Settings(Frozen):
     """Load the firmware even where the library's is there (never on a channel that runs)."""
     start_grace_s: float = Field(default=10.0, gt=0)
     """A channel that has not been seen running this long after its start has failed."""
-    max_techniques: int = Field(default=250, ge=2)
+    max_techniques: int = Field(default=250, ge=3)
     """Linked techniques in one load."""
     bandwidth: int = Field(default=5, ge=1, le=9)
 
@@ -72,21 +72,33 @@ def capabilities(model: str = "VSP-300") -> Capabilities:
         voltage_min_V=-10.0,
         voltage_max_V=10.0,
         current_ranges_A=tuple(scale for scale in I_RANGE_FULL_SCALE_A.values() if scale >= lowest_A),
-        step_kinds=("rest", "constant_current", "geis"),
+        current_accuracy=1e-3,
+        voltage_accuracy_V=1e-3,
+        step_kinds=("rest", "constant_current", "constant_voltage", "voltage_sweep", "geis", "peis"),
         frequency_min_Hz=10e-6,
         frequency_max_Hz=7e6,
         eis_amplitude_fraction=0.5,
         sample_interval_min_s=1e-3,
-        on_board={"rest": ("time",), "constant_current": ("voltage", "time"), "geis": ("time",)},
+        on_board={
+            "rest": ("time",),
+            "constant_current": ("voltage", "time"),
+            "constant_voltage": ("voltage", "time"),
+            "voltage_sweep": ("voltage", "current", "time"),
+            "geis": ("time",),
+            "peis": ("voltage", "time"),
+        },
         charge_counter=False,
         opposite_voltage_on_board=False,
         at_host_loss="keeps running with its limits",
         open_circuit=True,
         notes=(
-            "Current, voltage and frequency ranges are not checked against a data sheet: compare them with "
-            "that of your instrument.",
+            "Ranges of current, voltage and frequency, and accuracies (0.1 % of a range, 1 mV) are not "
+            "checked against a data sheet: compare them with that of your instrument.",
             "A step that ends by a voltage holds only that voltage on board; the host holds the other limit.",
-            "During an impedance sweep the host holds the voltage limits.",
+            "A constant voltage that ends by a current holds only that current on board, and the host holds "
+            "the current limit; without such an end the instrument holds the current limit too.",
+            "During a galvanostatic spectrum the host holds the voltage limits, during a potentiostatic one "
+            "the current limit.",
             "Of this driver only simulated instruments have been tried.",
         ),
     )

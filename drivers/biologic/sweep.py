@@ -6,13 +6,13 @@ import numpy as np
 
 from drivers.biologic.decode import SweepRows
 from protocols.measurements import Spectrum
-from protocols.nodes import Geis
+from protocols.nodes import Geis, Peis
 
 
 class Sweep:
     """One spectrum on its way: whole when every frequency of the step has arrived."""
 
-    def __init__(self, channel: int, step: Geis, visit: int, start_s: float) -> None:
+    def __init__(self, channel: int, step: Geis | Peis, visit: int, start_s: float) -> None:
         self._channel = channel
         self._step = step
         self._visit = visit
@@ -53,6 +53,6 @@ class Sweep:
             t_s=tuple((self._start_s + t_s[good]).tolist()),
             voltage_V=float(voltage_V[good].mean()),
             current_A=float(current_A[good].mean()),
-            amplitude=self._step.amplitude_A,
+            amplitude=self._step.amplitude_A if isinstance(self._step, Geis) else self._step.amplitude_V,
         )
         return [spectrum]

@@ -32,6 +32,16 @@ def test_rows_of_a_limited_constant_current() -> None:
     np.testing.assert_allclose(rows.current_A, [-1e-3, -2e-3], rtol=1e-6)
 
 
+def test_a_scan_sends_the_current_first() -> None:
+    rows = decode(header(158, 5), buffer("IIffI", (0, 500, -1e-3, 0.25, 0)), 1e-4)
+    np.testing.assert_allclose([rows.t_s[0], rows.voltage_V[0], rows.current_A[0]], [0.05, 0.25, -1e-3])
+
+
+def test_rows_of_a_constant_voltage() -> None:
+    rows = decode(header(157, 5), buffer("IIffI", (0, 500, 0.25, -1e-3, 0)), 1e-4)
+    np.testing.assert_allclose([rows.t_s[0], rows.voltage_V[0], rows.current_A[0]], [0.05, 0.25, -1e-3])
+
+
 def test_a_rest_has_no_current() -> None:
     rows = decode(header(100, 3, 2), buffer("IIf", (0, 0, 0.01), (0, 10, 0.02)), 0.1)
     assert rows.current_A.tolist() == [0.0, 0.0]
@@ -44,15 +54,18 @@ def test_a_hold_before_a_sweep_is_dc() -> None:
     assert (rows.t_s[0], rows.current_A[0]) == (3.0, 0.5)
 
 
+@pytest.mark.parametrize("technique_id", [104, 107])
 @given(
     st.floats(1.0, 1e6), st.floats(-cmath.pi / 2, cmath.pi / 2), st.floats(1e-5, 1e-2), st.floats(1e-3, 1e6)
 )
-def test_points_of_a_spectrum(modulus_ohm: float, phase: float, current_A: float, f_Hz: float) -> None:
+def test_points_of_a_spectrum(
+    technique_id: int, modulus_ohm: float, phase: float, current_A: float, f_Hz: float
+) -> None:
     words = buffer(
         "14f",
         (f_Hz, modulus_ohm * current_A, current_A, phase, 0.2, 1e-3, *[9.0] * 7, 12.5),
     )
-    rows = decode(header(107, 14, process=1), words, 34e-6)
+    rows = decode(header(technique_id, 14, process=1), words, 34e-6)
     assert isinstance(rows, SweepRows)
     expected = cmath.rect(modulus_ohm, phase)
     assert abs(rows.impedance_ohm[0] - expected) < 1e-6 * modulus_ohm
@@ -65,7 +78,14 @@ def test_points_of_a_spectrum(modulus_ohm: float, phase: float, current_A: float
 
 @pytest.mark.parametrize(
     "strange",
-    [header(155, 6), header(102, 5), header(107, 15, process=1), header(100, 3, start_s=float("nan"))],
+    [
+        header(155, 6),
+        header(102, 5),
+        header(158, 6),
+        header(104, 15, process=1),
+        header(107, 15, process=1),
+        header(100, 3, start_s=float("nan")),
+    ],
 )
 def test_blocks_that_are_not_ours_are_refused(strange: Header) -> None:
     with pytest.raises(InstrumentError, match="technique id"):

@@ -17,7 +17,7 @@ import pytest
 
 from drivers.biologic import create
 from drivers.biologic.connection import READBACK_INTERVAL_S
-from drivers.biologic.constants import ChannelState
+from drivers.biologic.constants import ChannelState, IRange
 from drivers.biologic.following import MISSES_TO_GIVE_UP
 from drivers.biologic.library import FUNCTIONS, function_type
 from drivers.biologic.potentiostat import BioLogicInstrument
@@ -27,7 +27,7 @@ from drivers.instrument import Poll
 from protocols.cell import Cell
 from protocols.errors import BusyError, InstrumentError, InvalidFileError, UnreachableError
 from protocols.measurements import FLAG_OVERFLOW
-from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
+from protocols.nodes import ConstantCurrent, ConstantVoltage, Geis, Node, Repeat, Rest
 from protocols.position import Position
 from protocols.program import Limits, Program
 from protocols.records import Ticket
@@ -459,6 +459,19 @@ async def test_a_stop_that_cannot_be_confirmed_says_so(
     assert not (await box.stop(0)).confirmed
     waited_s = library.names().count("BL_GetCurrentValues") * READBACK_INTERVAL_S
     assert 0.1 < waited_s <= 0.25
+
+
+async def test_no_current_in_a_range_that_the_instrument_chooses(
+    box: BioLogicInstrument, library: ScriptedLibrary
+) -> None:
+    hold = ConstantVoltage(index=0, label="hold", duration_s=100.0, voltage_V=0.5)
+    await box.start(0, program(hold), TICKET)
+    shown = [values(state, I=current_A) for state, current_A in [(RUN, 0.0), (STOP, 2e-5), (STOP, 5e-6)]]
+    for show in (*shown, shown[-1]):
+        show.IRange = IRange.AUTO
+        library.shown.append(show)
+    assert (await box.stop(0)).confirmed
+    assert not library.shown
 
 
 async def test_attach_takes_over_its_own_segment_only(

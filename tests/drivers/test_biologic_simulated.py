@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from simulated_server import ADDRESS, Server, collect, program, ticket, visited
 
-from drivers.biologic import create
 from drivers.biologic.potentiostat import BioLogicInstrument
-from drivers.instrument import SegmentEnd
-from drivers.simulation.eclib import simulated_library
 from drivers.simulation.faults import Fault, inject
-from protocols.cell import Cell
 from protocols.errors import BusyError
-from protocols.measurements import Block, Spectrum, empty_block
-from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
-from protocols.program import Limits, Program
-from protocols.records import Ticket
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ADDRESS = "192.168.0.10"
-AREA_CM2 = 1.0
-CONFIG = f"""
-[simulation.box1]
-address = "{ADDRESS}"
-channels = {{ 1 = {{ area_cm2 = {AREA_CM2} }}, 2 = {{ area_cm2 = {AREA_CM2} }} }}
-"""
-DEADLINE_S = 30.0
-
-
-def ticket(program: Program) -> Ticket:
-    return Ticket(run=1, segment=0, program=program.digest())
-
-
-def program(*steps: Node, limit_V: float = 1.5) -> Program:
-    return Program(
-        protocol="test",
-        cell=Cell(name="cell", area_m2=AREA_CM2 * 1e-4),
-        steps=steps,
-        limits=Limits(voltage_min_V=-limit_V, voltage_max_V=limit_V, current_max_A=0.01),
-    )
+from protocols.nodes import ConstantCurrent, Geis, Repeat, Rest
 
 
 def rest(index: int, duration_s: float) -> Rest:
@@ -68,42 +36,6 @@ def sweep(index: int, current_A: float = 0.0) -> Geis:
     )
 
 
-class Server:
-    """A simulated box as a child process of the test."""
-
-    def __init__(self, folder: Path, speed: float) -> None:
-        self.state_file = folder / "simulation.json"
-        self._config = folder / "simulation.toml"
-        self._config.write_text(CONFIG)
-        self._speed = speed
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "drivers.simulation", "--speed", str(self._speed)),
-            *("--config", str(self._config), "--state", str(self.state_file)),
-            cwd=REPOSITORY,
-        )
-        async with asyncio.timeout(DEADLINE_S):
-            while not self.state_file.exists():
-                assert self._process.returncode is None
-                await asyncio.sleep(0.01)
-
-    async def end(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            await self._process.wait()
-
-    @asynccontextmanager
-    async def connected(self, **section: object) -> AsyncIterator[BioLogicInstrument]:
-        instrument = create("box1", {"address": ADDRESS, **section}, simulated_library(self.state_file))
-        await instrument.connect()
-        try:
-            yield instrument
-        finally:
-            await instrument.close()
-
-
 @pytest.fixture
 async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     made = Server(tmp_path, getattr(request, "param", 2000.0))
@@ -116,35 +48,6 @@ async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
 async def box(server: Server) -> AsyncIterator[BioLogicInstrument]:
     async with server.connected() as instrument:
         yield instrument
-
-
-def visited(samples: Block) -> list[tuple[int, int]]:
-    return list(dict.fromkeys(zip(samples["step"].tolist(), samples["visit"].tolist(), strict=True)))
-
-
-@dataclass
-class Collected:
-    samples: Block = field(default_factory=empty_block)
-    spectra: list[Spectrum] = field(default_factory=list)
-    ended: dict[int, SegmentEnd] = field(default_factory=dict)
-    lost: int = 0
-    swept: bool = False
-
-
-async def collect(
-    box: BioLogicInstrument, until: Callable[[Collected], bool], into: Collected | None = None
-) -> Collected:
-    got = into or Collected()
-    async with asyncio.timeout(DEADLINE_S):
-        while not until(got):
-            poll = await box.poll()
-            got.samples = np.concatenate([got.samples, poll.samples])
-            got.spectra += poll.spectra
-            got.ended |= poll.ended
-            got.lost += sum(poll.lost_samples.values())
-            got.swept |= any(values.sweeping for values in poll.values)
-            await asyncio.sleep(0)
-    return got
 
 
 async def test_a_program_runs_to_its_end(box: BioLogicInstrument) -> None:
@@ -188,6 +91,35 @@ async def test_a_step_that_ends_by_voltage_goes_on(box: BioLogicInstrument) -> N
     got = await collect(box, lambda now: bool(now.ended))
     assert got.ended[0].reason == "complete"
     assert set(got.samples["step"]) == {0, 1}
+
+
+async def test_the_first_minute_of_a_step_is_sampled_densely(box: BioLogicInstrument) -> None:
+    dense = {"dense_s": 60.0, "dense_interval_s": 0.25}
+    body = [drive(step, sign * 5e-4, 300.0).model_copy(update=dense) for step, sign in enumerate((1, -1))]
+    plan = program(Repeat(total=3, stop=3, body=tuple(body))).model_copy(update={"record_dE_V": None})
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: 0 in now.ended)
+    assert got.ended[0].reason == "complete"
+    assert not plan.remainder(got.ended[0].position).steps
+    assert visited(got.samples) == [(step, visit) for visit in range(3) for step in (0, 1)]
+    intervals_s = np.diff(got.samples["t_s"])
+    assert intervals_s.min() > 0
+    for visit in range(6):
+        since_s = got.samples["t_s"] - visit * 300.0
+        first, later = ((low < since_s) & (since_s < high) for low, high in ((1.0, 59.0), (62.0, 299.0)))
+        np.testing.assert_allclose(np.diff(got.samples["t_s"][first]), 0.25, atol=0.01)
+        np.testing.assert_allclose(np.diff(got.samples["t_s"][later]), 1.0, atol=0.01)
+
+
+async def test_a_voltage_that_comes_in_the_dense_minute_ends_the_whole_step(box: BioLogicInstrument) -> None:
+    until = {"until_voltage_V": 0.02, "ends_by": "voltage", "dense_s": 60.0}
+    plan = program(drive(0, 1e-3, 3600.0).model_copy(update=until), rest(1, 30.0))
+    await box.start(0, plan, ticket(plan))
+    got = await collect(box, lambda now: bool(now.ended))
+    assert got.ended[0].reason == "complete"
+    driven = got.samples[got.samples["step"] == 0]
+    assert 0 < driven["t_s"][-1] < 60.0
+    assert got.samples["t_s"][-1] == pytest.approx(driven["t_s"][-1] + 30.0, abs=0.1)
 
 
 @pytest.mark.parametrize("server", [20.0], indirect=True)
