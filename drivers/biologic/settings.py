@@ -82,7 +82,7 @@ def capabilities(model: str = "VSP-300") -> Capabilities:
         on_board={
             "rest": ("time",),
             "constant_current": ("voltage", "time"),
-            "constant_voltage": ("voltage", "time"),
+            "constant_voltage": ("voltage", "time", "end_current"),
             "voltage_sweep": ("voltage", "current", "time"),
             "geis": ("time",),
             "peis": ("voltage", "time"),
