@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from monitor.report import BLUE, GREEN, ORANGE, save_figure
 from protocols.nodes import (
+    ConstantCurrent,
     ConstantVoltage,
     Decision,
     Geis,
@@ -26,7 +27,7 @@ from protocols.nodes import (
 )
 from protocols.plan import Plan, PlannedStep
 from protocols.program import Program
-from protocols.units import format_amount
+from protocols.units import ZERO_CELSIUS_K, format_amount
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def describe_plan(plan: Plan) -> str:
         *([f"cycles that are counted: {plan.cycles}"] if plan.cycles else []),
         "",
         "steps:",
-        *(f"  {step.passes:>4} × {_describe_step(step)}" for step in plan.steps),
+        *(f"  {_passes(step):>6} × {_describe_step(step)}" for step in plan.steps),
     ]
     for title, texts in (
         ("held on board", plan.held_on_board),
@@ -68,6 +69,11 @@ def _about_spectra(plan: Plan) -> list[str]:
     return [words + passed]
 
 
+def _passes(step: PlannedStep) -> str:
+    """How often a step runs; at most, where a decision may leave it out."""
+    return f"≤ {step.passes}" if step.conditional else str(step.passes)
+
+
 def _describe_step(step: PlannedStep) -> str:
     parts = [f"{step.label}: {_time_of(step)}"]
     if step.current_A:
@@ -77,11 +83,9 @@ def _describe_step(step: PlannedStep) -> str:
         against = " vs open circuit" if step.vs_open_circuit else ""
         parts.append(f"{'to ' if step.kind == 'voltage_sweep' else ''}{step.voltage_V:g} V{against}")
     if step.temperature_K is not None:
-        parts.append(f"{step.temperature_K - 273.15:.4g} °C")
+        parts.append(format_amount(step.temperature_K, "temperature"))
     if step.kind not in ("geis", "peis"):
         parts.append(f"ends by {step.ends_by}")
-    if step.conditional:
-        parts.append("if a decision does not leave it out")
     return ", ".join(parts)
 
 
@@ -131,7 +135,7 @@ def plan_figure(program: Program, path: Path) -> Path:
 
 
 def _title(program: Program, stretches: list[_Stretch]) -> str:
-    title = f"{program.protocol} for {program.cell.name}"
+    title = f"{program.protocol} for {program.cell.name} (where a step may end early: its longest time)"
     if len(stretches) < MAX_STRETCHES:
         return title
     return f"{title}: the first {stretches[-1].t_h:.4g} h of {program.duration_s() / 3600:.4g} h"
@@ -178,6 +182,10 @@ def _draw_current(axes: Axes, stretches: list[_Stretch]) -> None:
 
 
 def _draw_voltage(axes: Axes, stretches: list[_Stretch]) -> None:
+    driven = [(s, s.step.until_voltage_V) for s in stretches if isinstance(s.step, ConstantCurrent)]
+    ends = [(s.t_h + s.duration_h, volts) for s, volts in driven if volts is not None]
+    if ends:
+        axes.plot(*zip(*ends, strict=True), "o", color=GREEN, markersize=3, label="a current ends at")
     labelled: set[bool] = set()
     for stretch in stretches:
         for t_h, volts, relative in _voltages(stretch):
@@ -215,5 +223,5 @@ def _draw_temperature(axes: Axes, stretches: list[_Stretch]) -> None:
         target_K = _target(stretch.step) or target_K
         if target_K is not None:
             times += [stretch.t_h, stretch.t_h + stretch.duration_h]
-            targets += [target_K - 273.15] * 2
+            targets += [target_K - ZERO_CELSIUS_K] * 2
     axes.plot(times, targets, color=GREEN, linewidth=1.2)

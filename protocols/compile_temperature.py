@@ -7,7 +7,7 @@ from protocols.compile_spectra import spectrum_steps
 from protocols.context import Context, Where
 from protocols.nodes import Criterion, Decision, Message, Node, OnPasses, Repeat, Soak
 from protocols.steps import SetTemperature
-from protocols.units import Amount
+from protocols.units import Amount, format_amount
 
 
 def set_temperature(context: Context, target: SetTemperature, here: Where) -> tuple[Node, ...]:
@@ -35,13 +35,13 @@ def _check_temperature(context: Context, level: Amount, here: Where) -> None:
             "Choose a station with one: see 'chamber' in service.toml.",
         )
     elif not channel.temperature_min_K <= level.value <= channel.temperature_max_K:
-        reach = f"{_celsius(channel.temperature_min_K)} … {_celsius(channel.temperature_max_K)}"
+        reach = _reach(channel.temperature_min_K, channel.temperature_max_K)
         add(path, f"'{level.text}' is beyond what the chamber can do: {reach}.")
     if cell.temperature_min_K is None or cell.temperature_max_K is None:
         hint = "Add to the cell file, for example, 'temperature_window: {from: 10 °C, to: 80 °C}'."
         add(path, "The cell file does not say which temperatures the cell may see.", hint)
     elif not cell.temperature_min_K <= level.value <= cell.temperature_max_K:
-        reach = f"{_celsius(cell.temperature_min_K)} … {_celsius(cell.temperature_max_K)}"
+        reach = _reach(cell.temperature_min_K, cell.temperature_max_K)
         add(path, f"'{level.text}' is outside of what the cell may see: {reach}.")
 
 
@@ -64,5 +64,5 @@ def _until_stable(context: Context, target: SetTemperature, here: Where) -> tupl
     return (Repeat(total=times, stop=times, body=body),)
 
 
-def _celsius(kelvin: float) -> str:
-    return f"{kelvin - 273.15:.4g} °C"
+def _reach(lowest_K: float, highest_K: float) -> str:
+    return " … ".join(format_amount(kelvin, "temperature") for kelvin in (lowest_K, highest_K))

@@ -71,7 +71,7 @@ def _words(end: HostEnd) -> str:
         case ChargePassed():
             return f"end after {format_amount(end.charge_C, 'charge')}"
         case Soak():
-            return f"wait for {end.target_K - 273.15:.4g} °C ± {end.tolerance_K:g} K"
+            return f"wait for {format_amount(end.target_K, 'temperature')} ± {end.tolerance_K:g} K"
         case _:
             return "wait for a person"
 

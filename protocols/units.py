@@ -76,6 +76,8 @@ KINDS: dict[KindName, Kind] = {
     "c_rate": Kind("a C-rate", "Hz", ("C",)),
 }
 
+ZERO_CELSIUS_K = 273.15
+
 _DEFINITIONS = """
     nano- = 1e-9 = n-
     micro- = 1e-6 = μ- = u-
@@ -162,6 +164,8 @@ def _c_rate(match: re.Match[str], text: str) -> Amount:
 
 def format_amount(value: float, kind: KindName) -> str:
     """Return an SI value in the unit that people use for it, with four digits."""
+    if kind == "temperature":
+        return f"{value - ZERO_CELSIUS_K:.4g} °C"
     unit, scale = _display(value, kind)
     return f"{value / scale:.4g} {unit}".strip()
 
@@ -175,7 +179,7 @@ def _display(value: float, kind: KindName) -> tuple[str, float]:
     if kind == "c_rate":
         return "C", 1 / 3600
     unit = KINDS[kind].usual[0]
-    return (unit, parse_amount(f"1 {unit}", kind).value) if kind != "temperature" else ("K", 1.0)
+    return unit, parse_amount(f"1 {unit}", kind).value
 
 
 @functools.cache
