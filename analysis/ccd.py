@@ -13,8 +13,9 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from protocols.measurements import Frozen, Verdict
+from protocols.frozen import Frozen
 from protocols.records import HalfCycle
+from protocols.verdicts import Verdict
 
 END_OF_RAMP = "end of the ramp"
 UNFINISHED = "unfinished"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from protocols.measurements import Frozen, Side
+from protocols.frozen import Frozen
 from protocols.records import HalfCycle
+from protocols.verdicts import Side
 
 
 class LithiumLoss(Frozen):

@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 from guards.guard import State, StepFacts
 from guards.lithium import LithiumBooks, cause_of_runaway
 from protocols.cell import Cell
-from protocols.measurements import Side, SpectrumSummary, Verdict, VerdictKind
+from protocols.measurements import SpectrumSummary
 from protocols.program import Limits
+from protocols.verdicts import Side, Verdict, VerdictKind
 
 _TICK_S = 0.9
 """The level is learnt once a second; the tenth less keeps a 1 Hz stream with jitter whole."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.capabilities import StepKind
-from protocols.measurements import SpectrumSummary, Verdict
+from protocols.measurements import SpectrumSummary
+from protocols.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from guards.guard import State, StepFacts
-from protocols.measurements import SpectrumSummary, Verdict
+from protocols.measurements import SpectrumSummary
 from protocols.program import Limits
+from protocols.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from guards.guard import StepFacts
 from protocols.cell import Cell
-from protocols.measurements import Side, VerdictKind
+from protocols.verdicts import Side, VerdictKind
 
 
 @dataclass(slots=True)

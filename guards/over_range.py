@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from guards.guard import State, StepFacts
-from protocols.measurements import Verdict
+from protocols.verdicts import Verdict
 
 MEASURABLE = 1e9
 """|E| in V, |I| in A and |charge| in C from here on are no measurement: instruments send infinity, NaN or, by

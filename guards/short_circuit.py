@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 
 from guards.baseline import Baseline
 from guards.guard import State, StepFacts
-from protocols.measurements import SpectrumSummary, Verdict
+from protocols.measurements import SpectrumSummary
+from protocols.verdicts import Verdict
 
 _FORGOTTEN = 0.05
 """A current before that counts for less leaves E above I × R_HF from the start."""

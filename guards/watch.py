@@ -10,8 +10,9 @@ from guards import depletion, limits, over_range, short_circuit
 from guards.guard import Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
 from protocols.errors import InvalidFileError, Problem
-from protocols.measurements import SpectrumSummary, Verdict
+from protocols.measurements import SpectrumSummary
 from protocols.program import Program
+from protocols.verdicts import Verdict
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -9,11 +9,12 @@ from pathlib import Path
 from drivers.recordings import PlaybackInstrument, open_recording, program_of, read_spectra
 from protocols.cell import Cell
 from protocols.cellfile import load_cell
-from protocols.measurements import Frozen, Verdict
+from protocols.frozen import Frozen
 from protocols.program import Program
 from protocols.protocol import load_protocol
 from protocols.records import RunInfo
 from protocols.units import parse_amount
+from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder

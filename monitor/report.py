@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.records import HalfCycle
+from protocols.verdicts import Verdict
 from storage.reader import Reader
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 
 Quantity = Literal["voltage", "current", "charge", "time", "end_current"]
 """``end_current``: the end of a step at constant voltage when the current has fallen."""

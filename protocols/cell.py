@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from protocols.measurements import Frozen, Side
+from protocols.frozen import Frozen
+from protocols.verdicts import Side
 
 Geometry = Literal["symmetric", "asymmetric", "full", "half", "blocking"]
 ElectrolyteClass = Literal["sulfide", "garnet", "polymer", "composite", "liquid", "other"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from protocols.cell import Cell
 from protocols.errors import Problem
-from protocols.measurements import Side
+from protocols.verdicts import Side
 from protocols.yamlfile import Source, TreePath
 
 SAME_LITHIUM = 0.01

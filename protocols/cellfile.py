@@ -16,7 +16,6 @@ from protocols.cell import LITHIUM_C_PER_M3, AreaOf, Cell, Electrode, Electrolyt
 from protocols.cellchecks import contradictions, warnings_about
 from protocols.errors import InvalidFileError, Problem
 from protocols.fields import VoltageWindow
-from protocols.measurements import Side
 from protocols.units import Amount
 from protocols.validation import (
     FileModel,
@@ -30,6 +29,7 @@ from protocols.validation import (
     written_as,
     wrong,
 )
+from protocols.verdicts import Side
 from protocols.yamlfile import Source, read_text, read_yaml
 
 MAX_METADATA = 100

@@ -20,8 +20,8 @@ from protocols.dc_steps import (
     UntilCcCv,
 )
 from protocols.fields import Current, Rate, Voltage
-from protocols.measurements import Side
 from protocols.nodes import ChargePassed, HostEnd, Node, Repeat, Steady, Vertex, VoltageSweep
+from protocols.verdicts import Side
 from protocols.yamlfile import TreePath
 
 TIME_MARGIN = 1.05

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
+
+from protocols.frozen import Frozen
 
 SAMPLE = np.dtype(
     [
@@ -39,54 +41,10 @@ FLAG_OVERFLOW = 2
 FLAG_INFERRED = 4
 """The current was not measured but given by a person (replay of time and voltage alone)."""
 
-VerdictKind = Literal[
-    "short_circuit",
-    "soft_short",
-    "micro_short",
-    "li_depletion",
-    "contact_loss",
-    "open_circuit",
-    "polarization",
-    "temperature_drift",
-    "over_range",
-    "limit",
-]
-
-Side = Literal["working", "counter"]
-
 
 def empty_block(rows: int = 0) -> Block:
     """Return a zeroed block of ``rows`` samples."""
     return np.zeros(rows, dtype=SAMPLE)
-
-
-class Frozen(BaseModel):
-    """A value that is checked when made, refuses unknown keys and NaN, and never changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Verdict(Frozen):
-    """What a guard found."""
-
-    kind: VerdictKind
-    tier: int = Field(ge=0, le=3)
-    """0: a limit on board fired; 1: stop; 2: suspect, look closer; 3: report only."""
-    time_s: float
-    """Run time (t_s) at which the verdict was reached."""
-    event_s: float
-    """Run time of the first sample that belongs to the event (≤ ``time_s``)."""
-    side: Side | None = None
-    """For ``li_depletion``: the electrode whose lithium ran out."""
-    message: str
-    """One sentence for people, with the numbers that decided."""
-    evidence: dict[str, float | str] = Field(default_factory=dict)
-    """``criterion``, ``threshold``, ``value``, and whatever else decided, in SI."""
-
-    @property
-    def stops(self) -> bool:
-        """Whether the circuit is to be opened."""
-        return self.tier <= 1
 
 
 class Spectrum(Frozen):

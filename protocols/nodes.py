@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 
 # What ends a step early, judged by the host while the instrument holds the step's longest time.
 
@@ -345,10 +345,6 @@ Node = Annotated[
     | Repeat,
     Field(discriminator="kind"),
 ]
-
-Decision.model_rebuild()
-OnPasses.model_rebuild()
-Repeat.model_rebuild()
 
 
 def set_current_A(step: Step) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from protocols.capabilities import Capabilities
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 from protocols.nodes import (
     ConstantCurrent,
     ConstantVoltage,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocols.cell import Cell
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 from protocols.nodes import (
     ChargePassed,
     ConstantCurrent,

@@ -8,12 +8,12 @@ from itertools import pairwise
 from protocols.capabilities import Capabilities
 from protocols.context import range_for
 from protocols.limits import drives_a_voltage
-from protocols.measurements import Side
 from protocols.nodes import ConstantCurrent, Node
 from protocols.plan_charge import Charge, share_of_spectra
 from protocols.program import Program
 from protocols.tree import walk
 from protocols.units import format_amount
+from protocols.verdicts import Side
 
 LARGE_SHARE = 0.05
 """Spectra under current that pass more than this part of a half-cycle change what is measured."""

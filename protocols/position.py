@@ -8,7 +8,7 @@ loops' total counts as radices.
 
 from __future__ import annotations
 
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 
 
 class Position(Frozen):

@@ -13,7 +13,7 @@ from typing import Literal
 
 from protocols import tree
 from protocols.cell import Cell
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 from protocols.nodes import Decision, Message, Node, OnPasses, Repeat, Step
 from protocols.position import Position, loops_of, visit_number
 

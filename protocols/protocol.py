@@ -17,7 +17,6 @@ from protocols.contradictions import contradictions, warnings
 from protocols.errors import InvalidFileError, Problem, QuantityError, nearest
 from protocols.fields import CURRENTS, Count, Duration, VoltageWindow
 from protocols.includes import Includes, Reader, folder_reader, stored_reader
-from protocols.measurements import VerdictKind
 from protocols.parameters import Parameters
 from protocols.program import GuardSettings
 from protocols.spectra import SpectrumStep
@@ -33,6 +32,7 @@ from protocols.validation import (
     read_amount,
     wrong,
 )
+from protocols.verdicts import VerdictKind
 from protocols.yamlfile import Source, read_text, read_yaml
 
 LIBRARY = Path(__file__).parent / "library"

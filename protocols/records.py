@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from protocols.measurements import Frozen, Verdict
+from protocols.frozen import Frozen
+from protocols.verdicts import Verdict
 
 RunState = Literal[
     "queued", "waiting", "running", "paused", "stopping", "lost", "finished", "protected", "stopped", "failed"

@@ -201,10 +201,3 @@ DrivenStep = (
 )
 HALF_CYCLES = (ConstantCurrentStep, CcCvStep, NucleationStep)
 """Steps that are a half-cycle each."""
-
-Repeat.model_rebuild()
-Ramp.model_rebuild()
-If.model_rebuild()
-RepeatStep.model_rebuild()
-RampStep.model_rebuild()
-IfStep.model_rebuild()

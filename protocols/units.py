@@ -78,6 +78,30 @@ KINDS: dict[KindName, Kind] = {
 
 ZERO_CELSIUS_K = 273.15
 
+_COMMON: dict[KindName, dict[str, str]] = {
+    "time": {"h": "3600", "min": "60", "s": "1", "ms": "1e-3", "d": "86400"},
+    "current": {"A": "1", "mA": "1e-3", "μA": "1e-6", "nA": "1e-9"},
+    "current_density": {"mA/cm2": "10", "μA/cm2": "1e-2", "A/m2": "1"},
+    "charge": {"mAh": "3.6", "μAh": "3.6e-3", "Ah": "3600", "C": "1"},
+    "areal_capacity": {"mAh/cm2": "36e3", "μAh/cm2": "36", "C/cm2": "1e4"},
+    "specific_capacity": {"mAh/g": "3600"},
+    "specific_current": {"mA/g": "1", "A/g": "1000"},
+    "voltage": {"V": "1", "mV": "1e-3", "μV": "1e-6"},
+    "frequency": {"Hz": "1", "mHz": "1e-3", "kHz": "1e3", "MHz": "1e6"},
+    "length": {"μm": "1e-6", "mm": "1e-3", "cm": "1e-2", "nm": "1e-9"},
+    "area": {"cm2": "1e-4", "mm2": "1e-6"},
+    "mass": {"mg": "1e-6", "g": "1e-3", "μg": "1e-9"},
+    "temperature": {"K": "1"},
+    "fraction": {"%": "1e-2"},
+    "scan_rate": {"mV/s": "1e-3", "V/s": "1"},
+}
+"""Kind → unit, as it stands after normalizing → its SI value. pint knows these too and many more, but takes
+0.3 s to import: with this table most files are read without it. A test compares the two."""
+
+COMMON: dict[str, tuple[KindName, Decimal]] = {
+    unit: (kind, Decimal(value)) for kind, units in _COMMON.items() for unit, value in units.items()
+}
+
 _DEFINITIONS = """
     nano- = 1e-9 = n-
     micro- = 1e-6 = μ- = u-
@@ -142,15 +166,27 @@ def parse_amount(text: str, *kinds: KindName) -> Amount:
         raise QuantityError(
             f"'{text}' has no unit; {_wanted(kinds)} is wanted here.", _example(kinds, number)
         )
-    quantity = _convert(Decimal(number), unit, text, kinds)
-    kind = _kind_of(quantity)
-    if kind not in kinds:
+    kind, value = _in_si(Decimal(number), unit, text, kinds)
+    if kind is None or kind not in kinds:
         found = KINDS[kind].words if kind else "something else"
         raise QuantityError(f"'{text}' is {found}; {_wanted(kinds)} is wanted here.", _example(kinds, number))
-    value = float(quantity.to(KINDS[kind].si).magnitude)
     if not math.isfinite(value):
         raise QuantityError(f"'{text}' is too large a number.", _example(kinds))
     return Amount(value, kind, text.strip())
+
+
+def _in_si(
+    number: Decimal, unit: str, text: str, kinds: tuple[KindName, ...]
+) -> tuple[KindName | None, float]:
+    """Return the kind of a quantity, if it is one of ours, and its value in SI."""
+    if unit == "°C":
+        return "temperature", float(number + Decimal(str(ZERO_CELSIUS_K)))
+    if unit in COMMON:
+        kind, factor = COMMON[unit]
+        return kind, float(number * factor)
+    quantity = _convert(number, unit, text, kinds)
+    found = _kind_of(quantity)
+    return found, float(quantity.to(KINDS[found].si).magnitude) if found else 0.0
 
 
 def _c_rate(match: re.Match[str], text: str) -> Amount:
@@ -179,7 +215,13 @@ def _display(value: float, kind: KindName) -> tuple[str, float]:
     if kind == "c_rate":
         return "C", 1 / 3600
     unit = KINDS[kind].usual[0]
-    return unit, parse_amount(f"1 {unit}", kind).value
+    return unit, _scale(unit, kind)
+
+
+@functools.cache
+def _scale(unit: str, kind: KindName) -> float:
+    """Return the SI value of one unit."""
+    return parse_amount(f"1 {unit}", kind).value
 
 
 @functools.cache

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
-from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from protocols.errors import Problem, QuantityError, nearest
-from protocols.fileschema import FileSchema
 from protocols.units import KINDS, Amount, KindName, parse_amount
 from protocols.yamlfile import Source, TreePath
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 T = TypeVar("T")
 LANGUAGE = "1"
@@ -26,22 +28,24 @@ MAX_NOTES = 4000
 class FileModel(BaseModel):
     """A part of a file that a person writes: unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     @classmethod
     def model_json_schema(
         cls,
         by_alias: bool | None = True,
-        ref_template: str = DEFAULT_REF_TEMPLATE,
-        schema_generator: type[GenerateJsonSchema] = FileSchema,
+        ref_template: str = "#/$defs/{model}",
+        schema_generator: type[GenerateJsonSchema] | None = None,
         mode: JsonSchemaMode = "validation",
         *,
         union_format: Literal["any_of", "primitive_type_array"] = "any_of",
     ) -> dict[str, Any]:
         """Return the JSON schema of the file as it is written: for editors and for programs that write it."""
-        return super().model_json_schema(
-            by_alias, ref_template, schema_generator, mode, union_format=union_format
-        )
+        # Imported here, as pydantic's own is slow to import and only editors ask for it.
+        from protocols.fileschema import FileSchema
+
+        generator = schema_generator or FileSchema
+        return super().model_json_schema(by_alias, ref_template, generator, mode, union_format=union_format)
 
 
 def wrong(message: str, hint: str = "") -> PydanticCustomError:

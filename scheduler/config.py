@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from protocols.errors import InvalidFileError, Problem
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Names of instruments and stations: they become parts of MQTT topics and file names."""

@@ -8,11 +8,12 @@ from math import isfinite
 from analysis.cycles import HalfCycleMeter
 from guards.guard import StepFacts
 from guards.watch import Watch
-from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.nodes import ConstantCurrent, Step, set_current_A
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import HalfCycle
+from protocols.verdicts import Verdict
 
 
 class Progress:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from protocols.errors import StorageError
-from protocols.measurements import Block, Spectrum, SpectrumSummary, Verdict
+from protocols.measurements import Block, Spectrum, SpectrumSummary
 from protocols.records import Event, Gap, HalfCycle
+from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from storage.store import Store
 from storage.tables import StoredEvent

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from drivers.instrument import SegmentEnd
-from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.position import Position
 from protocols.records import RunInfo
+from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.recorder import Recorder
 from scheduler.run import PAUSED, ActiveRun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 from protocols.records import RunInfo, RunState
 
 STATE_FILE = "daemon.json"

@@ -9,10 +9,11 @@ from typing import Literal
 
 from drivers.instrument import OpenCircuit, SegmentEnd
 from protocols.errors import InstrumentError
-from protocols.measurements import Spectrum, Verdict
+from protocols.measurements import Spectrum
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import ENDED, Gap, RunInfo, RunState, Ticket
+from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.columns import Columns
 from scheduler.progress import Progress

@@ -17,9 +17,10 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from protocols.errors import StorageError
-from protocols.measurements import SAMPLE, Block, Spectrum, SpectrumSummary, Verdict
+from protocols.measurements import SAMPLE, Block, Spectrum, SpectrumSummary
 from protocols.program import Program
 from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
+from protocols.verdicts import Verdict
 from storage import tables
 from storage.batch import Batch
 from storage.files import name_folder, newest_folder, to_json

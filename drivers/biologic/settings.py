@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 from drivers.biologic.constants import I_RANGE_FULL_SCALE_A, DeviceCode, IRange
 from protocols.capabilities import Capabilities
 from protocols.errors import InvalidFileError, Problem
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 
 MODELS: dict[str, DeviceCode] = {
     "SP-200": DeviceCode.SP_200,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from protocols.errors import InvalidFileError, Problem
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 
 PORT = 10001
 """Of the usual serial-to-TCP adapters."""

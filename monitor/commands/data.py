@@ -12,7 +12,7 @@ import typer
 from monitor.commands.live import RunArgument
 from monitor.output import ConfigOption, JsonOption, configuration, emit, say
 from protocols.errors import StorageError
-from protocols.measurements import Verdict
+from protocols.verdicts import Verdict
 
 SUFFIXES = {"bdf-csv": "bdf.csv", "bdf-parquet": "bdf.parquet", "eis-csv": "eis.csv", "json": "json"}
 Format = Literal["bdf-csv", "bdf-parquet", "eis-csv", "json"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drivers.chamber import celsius
-from monitor.client import Client
 from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
 from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
 from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, say
 from protocols.records import RunInfo
 from scheduler.requests import ChamberInfo, StatusReply, Submission
+
+if TYPE_CHECKING:
+    from monitor.client import Client
 
 RunArgument = Annotated[int, typer.Argument(help="Number of the run, as `sandtime status` shows it.")]
 RequiredStation = Annotated[str, typer.Option("--station", "-s", help="A station of service.toml.")]
@@ -76,6 +78,13 @@ def simulate(
     )
 
 
+def client_of(config: Path | None) -> Client:
+    """Return a client of the lab's daemon; the HTTP library takes longer to import than most commands."""
+    from monitor.client import Client
+
+    return Client.of_folder(configuration(config).data)
+
+
 def submission(
     protocol: str, cell: Path, station: str, settings: list[str] | None, name: str = ""
 ) -> Submission:
@@ -122,7 +131,7 @@ def submit(
     json: JsonOption = False,
 ) -> None:
     """Queue a run with the daemon."""
-    with Client.of_folder(configuration(config).data) as client:
+    with client_of(config) as client:
         reply = client.submit(submission(protocol, cell, station, settings, name))
     document = {"run": reply.run.run, "state": reply.run.state, "waits_for": reply.waits_for}
     waits = f", waits for {reply.waits_for}" if reply.waits_for else ""
@@ -154,7 +163,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show instruments, chambers and runs."""
-    with Client.of_folder(configuration(config).data) as client:
+    with client_of(config) as client:
         while True:
             reply = client.status()
             waits = {
@@ -199,7 +208,7 @@ def stop(
     """Open the circuit, and wait until it is confirmed open."""
     if (run is None) != everything:
         raise typer.BadParameter("name one run, or say --all: sandtime stop 3   or   sandtime stop --all")
-    with Client.of_folder(configuration(config).data) as client:
+    with client_of(config) as client:
         outcomes = client.stop_all() if run is None else [client.stop(run)]
     documents = [outcome.model_dump(mode="json") for outcome in outcomes]
     text = "\n".join(describe_stop(outcome) for outcome in outcomes)
@@ -208,19 +217,19 @@ def stop(
 
 def pause(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Open the circuit and keep the place in the program."""
-    with Client.of_folder(configuration(config).data) as client:
+    with client_of(config) as client:
         _show(client.pause(run), json)
 
 
 def resume(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Go on with a paused run from where it was."""
-    with Client.of_folder(configuration(config).data) as client:
+    with client_of(config) as client:
         _show(client.resume(run), json)
 
 
 def ack(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Say that you have seen why a run was protected; its station is free again."""
-    with Client.of_folder(configuration(config).data) as client:
+    with client_of(config) as client:
         _show(client.acknowledge(run), json)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import typer
 
-from monitor.client import Client
 from monitor.output import say
 from protocols.records import ENDED, RunInfo
 from scheduler.requests import RunReply, StopOutcome
+
+if TYPE_CHECKING:
+    from monitor.client import Client
 
 WATCH_S = 1.0
 PLAIN_S = 30.0

@@ -17,7 +17,7 @@ from protocols.errors import (
     SandtimeError,
     UnreachableError,
 )
-from protocols.measurements import Frozen
+from protocols.frozen import Frozen
 from protocols.records import RunInfo
 from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
 from scheduler.service import Service

@@ -6,8 +6,8 @@ import pytest
 
 from analysis.ccd import END_OF_RAMP, UNFINISHED, critical_current_density
 from analysis.depletion import lithium_loss
-from protocols.measurements import Side, Verdict, VerdictKind
 from protocols.records import HalfCycle
+from protocols.verdicts import Side, Verdict, VerdictKind
 
 AREA_m2 = 1e-4
 HALF_s = 3600.0

@@ -12,8 +12,8 @@ import pytest
 from guards.guard import StepFacts
 from guards.watch import Watch
 from protocols.cell import LITHIUM_C_PER_M3, Cell, Electrode
-from protocols.measurements import Verdict
 from protocols.program import Limits, Program
+from protocols.verdicts import Verdict
 
 AREA_m2 = 0.785e-4
 LIMIT_V = 1.5

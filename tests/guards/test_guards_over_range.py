@@ -16,8 +16,8 @@ from guards.over_range import Thresholds
 from guards.watch import Watch
 from protocols.cell import Cell
 from protocols.errors import InvalidFileError
-from protocols.measurements import Verdict
 from protocols.program import GuardSettings, Limits, Program
+from protocols.verdicts import Verdict
 
 NAN, INF, SCPI_OVERFLOW = float("nan"), float("inf"), 9.9e37
 CURRENT_A = 0.01

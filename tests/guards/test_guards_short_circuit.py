@@ -25,7 +25,8 @@ from synthetic_cells import (
 
 from guards.guard import StepFacts
 from guards.watch import Watch
-from protocols.measurements import SpectrumSummary, Verdict
+from protocols.measurements import SpectrumSummary
+from protocols.verdicts import Verdict
 
 
 def delay_samples(cell: SyntheticCell, plan: Plan, short: Short, dt: float = 1.0) -> int | None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols import units
 from protocols.errors import QuantityError
 from protocols.units import KINDS, KindName, format_amount, parse_amount
 
@@ -110,6 +111,14 @@ def test_c_rates_are_read_as_people_write_them(text: str, per_hour: float) -> No
     assert amount.kind == "c_rate"
     assert amount.value * 3600 == pytest.approx(per_hour)
     assert parse_amount("1 C", "charge").kind == "charge"
+
+
+@pytest.mark.parametrize("unit", sorted(units.COMMON))
+def test_the_table_of_units_agrees_with_pint(unit: str) -> None:
+    kind, value = units.COMMON[unit]
+    quantity = units._convert(Decimal("0.7"), unit, unit, (kind,))
+    assert units._kind_of(quantity) == kind
+    assert quantity.to(KINDS[kind].si).magnitude == Decimal("0.7") * value
 
 
 def test_a_c_rate_over_nothing_is_refused() -> None:

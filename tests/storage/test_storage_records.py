@@ -8,10 +8,11 @@ import pytest
 
 from protocols.cell import Cell
 from protocols.errors import StorageError
-from protocols.measurements import Spectrum, SpectrumSummary, Verdict
+from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.nodes import Rest
 from protocols.program import Limits, Program
 from protocols.records import Event, Gap, HalfCycle, RunInfo, RunState, Ticket
+from protocols.verdicts import Verdict
 from storage.reader import Reader
 from storage.store import Store
 

@@ -8,8 +8,8 @@ from synthetic_cells import Stretch
 
 from guards.watch import Watch
 from protocols.cell import Cell
-from protocols.measurements import Verdict
 from protocols.program import GuardSettings, Limits, Program
+from protocols.verdicts import Verdict
 
 
 def watch_of(**overrides: dict[str, float]) -> Watch:

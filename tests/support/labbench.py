@@ -34,6 +34,18 @@ electrolyte: {{name: LLZTO, class: garnet, thickness: 600 µm}}
 """
 
 
+CHAMBER = """
+[chambers.oven]
+driver = "espec"
+address = "simulation"
+lowest_celsius = 10
+highest_celsius = 80
+[simulation_chambers.oven]
+start_celsius = 25
+rate_K_per_min = 3
+"""
+
+
 def cell(
     name: str = "test cell", geometry: str = "symmetric", working: str = "100 µm", counter: str = "100 µm"
 ) -> str:
@@ -58,14 +70,19 @@ def sandtime(*arguments: str | Path, folder: Path, **environment: str) -> subpro
 class Lab:
     """A folder with a service.toml, and the processes that belong to it.
 
-    Station ``s1`` is wired to the first cell, and so on.
+    Station ``s1`` is wired to the first cell, and so on; station ``in_chamber`` stands in a chamber.
     """
 
-    def __init__(self, folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "") -> None:
+    def __init__(
+        self, folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "", in_chamber: int = 0
+    ) -> None:
         self.folder = folder
         self.config = folder / "service.toml"
         self.data = folder / "data"
-        self.config.write_text(_service_toml(channels, mqtt), encoding="utf-8")
+        text = _service_toml(channels, mqtt) + (CHAMBER if in_chamber else "")
+        station = f"[stations.s{in_chamber}]\n"
+        text = text.replace(station, station + 'chamber = "oven"\n')
+        self.config.write_text(text, encoding="utf-8")
         self._speed = speed
         self.box: subprocess.Popen[bytes] | None = None
         self.daemon: subprocess.Popen[bytes] | None = None
@@ -135,9 +152,11 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "") -> Iterator[Lab]:
+def lab(
+    folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "", in_chamber: int = 0
+) -> Iterator[Lab]:
     """Yield a lab whose instrument and daemon run; end them afterwards."""
-    made = Lab(folder, channels, speed, mqtt)
+    made = Lab(folder, channels, speed, mqtt, in_chamber)
     try:
         made.start_box()
         made.start_daemon()

@@ -19,12 +19,13 @@ from drivers.instrument import ChannelLook, EndReason, OpenCircuit, Poll, Segmen
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
 from protocols.errors import InstrumentError, SandtimeError, StorageError, UnreachableError
-from protocols.measurements import Block, Spectrum, Verdict, empty_block
+from protocols.measurements import Block, Spectrum, empty_block
 from protocols.nodes import ConstantCurrent, Geis, Node, Peis, Repeat, Step, set_current_A
 from protocols.position import Position, visit_number
 from protocols.program import Limits, Program
 from protocols.records import Gap, HalfCycle, RunInfo, Ticket
 from protocols.tree import parts
+from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
