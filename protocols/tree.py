@@ -122,17 +122,20 @@ def leading(nodes: Nodes) -> Nodes:
 
     Empty if a decision or a message comes first (see :func:`head`), or if nothing is left.
     """
-    return _lead(nodes)[0]
+    return _lead(nodes, begun=False)[0]
 
 
-def _lead(nodes: Nodes) -> tuple[Nodes, bool]:
-    """Return the leading nodes, and whether that is all of them."""
+def _lead(nodes: Nodes, begun: bool) -> tuple[Nodes, bool]:
+    """Return the leading nodes, and whether that is all of them.
+
+    ``begun``: something else of the segment comes before them.
+    """
     taken: list[Node] = []
     for node in nodes:
         if isinstance(node, Repeat):
-            part, whole = ((node,), True) if _plain(node.body) else _lead_of_loop(node)
+            part, whole = ((node,), True) if _plain(node.body) else _lead_of_loop(node, begun or bool(taken))
             taken += part
-        elif isinstance(node, Step) and not (needs_host(node) and taken):
+        elif isinstance(node, Step) and not (needs_host(node) and (begun or taken)):
             taken.append(node)
             whole = not needs_host(node)
         else:
@@ -142,7 +145,7 @@ def _lead(nodes: Nodes) -> tuple[Nodes, bool]:
     return tuple(taken), True
 
 
-def _lead_of_loop(loop: Repeat) -> tuple[Nodes, bool]:
+def _lead_of_loop(loop: Repeat, begun: bool) -> tuple[Nodes, bool]:
     """Write the loop out: passes that are alike stay a loop, up to the first that the host has a part in."""
     parts: list[Node] = []
     done = loop.start
@@ -152,7 +155,7 @@ def _lead_of_loop(loop: Repeat) -> tuple[Nodes, bool]:
         body, stop = _passes_alike(loop, done)
         if not _plain(body):
             stop = done + 1
-            body, whole = _lead(body)
+            body, whole = _lead(body, begun or bool(parts))
         else:
             whole = True
         if body:
@@ -239,8 +242,15 @@ def _go_on(nodes: Nodes, way: tuple[Nodes, Jump | None]) -> tuple[Nodes, Jump | 
         return (() if jump else (*steps, *rest)), jump
     body, jump = _go_on(first.body, way)
     if jump == "leave":
-        return tuple(rest), None
+        return _after_loop(rest), None
     return ((), "end") if jump else ((*_loop_from(first, first.start, body), *rest), None)
+
+
+def _after_loop(rest: list[Node]) -> Nodes:
+    """Drop the passes still to come of the loop that ends before ``rest``: only they start after pass 0."""
+    if rest and isinstance(rest[0], Repeat) and rest[0].start > 0:
+        rest = rest[1:]
+    return tuple(rest)
 
 
 def parts(segment: Iterable[Node]) -> Iterator[Step | Repeat]:
