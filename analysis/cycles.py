@@ -115,6 +115,11 @@ class HalfCycleMeter:
         sums.t_end_s, sums.voltage_end_V = last.t_s, last.voltage_V
         s.last = last
 
+    def peek(self) -> HalfCycle | None:
+        """Return the open half-cycle as it would be if it ended now; None if there is none."""
+        sums = self._s.sums
+        return None if sums is None else _row(self._s.number, sums, complete=True)
+
     def close(self, *, complete: bool) -> HalfCycle | None:
         """End the open half-cycle and return it; None if there is none or it has no sample."""
         s = self._s

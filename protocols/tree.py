@@ -261,6 +261,18 @@ def parts(segment: Iterable[Node]) -> Iterator[Step | Repeat]:
         yield node
 
 
+def first_position(nodes: Nodes) -> Position:
+    """Return the place where a segment begins."""
+    loops: list[int] = []
+    first = nodes[0]
+    while isinstance(first, Repeat):
+        loops.append(first.start)
+        first = first.body[0]
+    if not isinstance(first, Step):
+        raise TypeError(f"a segment holds steps and loops, not {first.kind!r}")
+    return Position(step=first.index, loops=tuple(loops), time_s=first.done_s, charge_C=first.done_C)
+
+
 def last_position(nodes: Nodes) -> Position:
     """Return the place behind the last step of a segment."""
     loops: list[int] = []
