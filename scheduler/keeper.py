@@ -223,6 +223,9 @@ class Keeper:
         judged = judge(poll, self.runs)
         await self._commands.open_wanted()
         self._hand_over(poll, judged)
+        if poll.ended:
+            # How a segment ended is told once: it is durable before the host goes on from there.
+            await self._recorder.try_commit()
         await self._commands.interrupt_wanted()
         await self._settle_all()
         passed_s = self._pace.polled(judged.brought_s)

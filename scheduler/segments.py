@@ -115,13 +115,14 @@ def prepare(run: ActiveRun, wanted: Following) -> Program | None:
 def _pass_host_nodes(run: ActiveRun, left: Nodes) -> Nodes:
     """Take the decisions and give the messages that come before the next step; return what is left then."""
     while True:
-        first, left = tree.head(left)
+        # A loop that begins with a step is left whole.
+        first, opened = tree.head(left)
         match first:
             case Message():
                 run.tell("message", {"text": first.text, "label": first.label})
-                left = tree.without_head(left)
+                left = tree.without_head(opened)
             case Decision():
-                left = tree.decide(left, _answer(run, first))
+                left = tree.decide(opened, _answer(run, first))
             case _:
                 return left
 
