@@ -74,6 +74,11 @@ class HalfCycleMeter:
         """Number of the half-cycle that is open, else of the last one; −1 before the first."""
         return self._s.number
 
+    @property
+    def began_s(self) -> float | None:
+        """When the open half-cycle began; None if there is none."""
+        return None if self._s.sums is None else self._s.sums.t_start_s
+
     def begin(
         self, *, step: int, visit: int, t_s: float, set_current_A: float, planned_charge_C: float | None
     ) -> HalfCycle | None:

@@ -87,7 +87,7 @@ class Commands:
         """
         for channel, run in list(self.runs.items()):
             stopped = run.stop_wanted is not None or run.end is not None or run.open_confirmed
-            if stopped or not run.course.interrupts:
+            if stopped or not run.interrupted:
                 continue
             if not run.course.interrupting:
                 run.course.interrupting = True

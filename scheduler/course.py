@@ -29,11 +29,6 @@ class Course:
     demanded_K: float | None = None
     """Temperature that the run last demanded of its chamber."""
 
-    @property
-    def interrupts(self) -> bool:
-        """Whether the segment that runs is to be stopped, to go on from there."""
-        return bool(self.step_ended) or self.suspicion is not None
-
     def suspect(self, verdict: Verdict, half_cycle: int) -> None:
         """Look closer, unless that was done for this kind of verdict in this half-cycle."""
         if self.suspicion is None and self.suspected.get(verdict.kind) != half_cycle:

@@ -176,6 +176,11 @@ class Progress:
         """Number of the half-cycle that is open, else of the last one; 0 before the first."""
         return max(self.meter.number, 0)
 
+    def half_cycle_at(self, t_s: float) -> int:
+        """Number of the half-cycle at a time that is not long ago: the open one, or the one before it."""
+        began_s = self.meter.began_s
+        return max(self.half_cycle - (began_s is not None and t_s <= began_s), 0)
+
     @property
     def time_in_step_s(self) -> float:
         """Time done in this visit of the step, earlier segments included."""

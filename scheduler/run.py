@@ -75,7 +75,8 @@ class ActiveRun:
         """When the last segment ended, for a pause that outlives the daemon."""
         self._samples = info.samples
         self._saved_s = 0.0
-        self._gap_possible = False
+        self.gap_possible = False
+        """Whether samples that an earlier daemon fetched may be missing before the next one."""
         self._alarmed = False
         self._store = store
         self._recorder = recorder
@@ -142,7 +143,13 @@ class ActiveRun:
         wanted = self.program.on_suspicion or self.program.after_suspicion == "pause"
         if verdict.tier != SUSPECT_TIER or not wanted or self.phase != "test" or self.end is not None:
             return
-        self.course.suspect(verdict, self.progress.half_cycle)
+        self.course.suspect(verdict, self.progress.half_cycle_at(verdict.time_s))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the segment that runs is to be stopped, to go on from there."""
+        suspects = self.phase == "test" and self.course.suspicion is not None
+        return suspects or bool(self.course.step_ended)
 
     def end_step(self, why: str) -> None:
         """The host ends the step that runs."""
@@ -216,7 +223,7 @@ class ActiveRun:
             run=self.number, segment=number, program=program.digest(), folder=self._store.identity
         )
         first = self._first_place(program.steps, phase)
-        self.segment, self.phase, self.end, self._gap_possible = program, phase, None, False
+        self.segment, self.phase, self.end, self.gap_possible = program, phase, None, False
         self.course.interrupting = False
         self.offset_s = self.progress.t_s + self._open_for_s() if number else 0.0
         if self.info.simulated and number:
@@ -288,13 +295,13 @@ class ActiveRun:
 
     def expect_gap(self) -> None:
         """An earlier daemon fetched samples that it may not have stored: look for a gap at the next one."""
-        self._gap_possible = True
+        self.gap_possible = True
 
     def look_for_gap(self, t_s: float) -> None:
         """Note the gap before something measured at run time ``t_s`` that an earlier daemon may have left."""
-        if not self._gap_possible:
+        if not self.gap_possible:
             return
-        self._gap_possible = False
+        self.gap_possible = False
         last_s = self.progress.t_s
         if t_s - last_s > 1.5 * self.program.watch_s:
             self.gap("samples that were fetched but not yet stored when the daemon died", last_s, t_s)
@@ -381,11 +388,6 @@ class ActiveRun:
         """The segment is over and drained: see :func:`scheduler.segments.ended`."""
         self.end = end
         self._ended_monotonic_s, self.ended_unix_s = self._clock.monotonic(), self._clock.unix()
-
-    @property
-    def gap_possible(self) -> bool:
-        """Whether samples that an earlier daemon fetched may be missing before the next one."""
-        return self._gap_possible
 
     def gap(self, reason: str, t_from_s: float | None = None, t_to_s: float | None = None) -> None:
         """Record that samples are missing; by default at the place that was reached."""

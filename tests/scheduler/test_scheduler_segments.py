@@ -269,7 +269,7 @@ async def test_a_stop_while_the_circuit_cannot_be_confirmed_open_for_a_decision(
     bench.keeper.stop(run, "stopped by a person")
     bench.instrument.unconfirmed_stops = 0
     await bench.until(lambda: run.number in bench.ended)
-    assert run.info.state == "stopped"
+    assert bench.states(run.number)[-1] == "stopped"
     assert "event decision" not in bench.journal
 
 
