@@ -19,8 +19,11 @@ from drivers.biologic import capabilities
 from drivers.biologic import create as create_biologic
 from drivers.biologic.library import Library, load_library
 from drivers.biologic.settings import read_settings
+from drivers.chamber import Chamber
+from drivers.espec import create as create_espec
 from drivers.instrument import Instrument
 from drivers.simulation.eclib import simulated_library
+from drivers.simulation.wire import find_chamber
 from monitor.broker import embedded_broker
 from protocols.capabilities import Capabilities
 from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
@@ -50,6 +53,23 @@ GC_THRESHOLDS = (50_000, 20, 100)
 def build_instruments(config: ServiceConfig) -> dict[str, Instrument]:
     """Return the instruments of service.toml, not yet connected. Raises InvalidFileError."""
     return {name: _instrument(name, table, config) for name, table in config.instruments.items()}
+
+
+def build_chambers(config: ServiceConfig) -> dict[str, Chamber]:
+    """Return the chambers of service.toml, not yet connected. Raises InvalidFileError."""
+    return {name: _chamber(name, table, config) for name, table in config.chambers.items()}
+
+
+def _chamber(name: str, given: Mapping[str, Any], config: ServiceConfig) -> Chamber:
+    """Make a chamber. If its address is the word ``simulation``, the state file says where it listens."""
+    table = dict(given)
+    driver = table.pop("driver")
+    if driver != "espec":
+        hint = "drivers of chambers in this version: espec"
+        raise InvalidFileError([Problem("service.toml", 0, 0, f"chamber {name}: no driver {driver!r}", hint)])
+    if table.get("address") == "simulation":
+        return create_espec(name, table, lambda: find_chamber(config.simulation_state, name))
+    return create_espec(name, table)
 
 
 def capabilities_of(config: ServiceConfig, station: str) -> Capabilities:
@@ -84,13 +104,18 @@ def _library(where: str, config: ServiceConfig) -> Library:
 class Daemon:
     """Everything that runs while the daemon runs."""
 
-    def __init__(self, config: ServiceConfig, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(
+        self,
+        config: ServiceConfig,
+        instruments: Mapping[str, Instrument],
+        chambers: Mapping[str, Chamber],
+    ) -> None:
         self.clock = Clock()
         self.config = config
         self.store = Store(config.data, clock=self.clock.unix)
         self.recorder = Recorder(self.store, self.clock)
         self.worker = Worker()
-        self.engine = Engine(instruments, self.store, self.recorder, self.clock, self.worker)
+        self.engine = Engine(instruments, self.store, self.recorder, self.clock, self.worker, chambers)
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
         self.last_request_s = self.clock.monotonic()
 
@@ -123,7 +148,7 @@ async def serve_until(
     config: ServiceConfig, stop: asyncio.Event, *, exit_without_client_s: float | None = None
 ) -> None:
     """Run the daemon until ``stop`` is set."""
-    daemon = Daemon(config, build_instruments(config))
+    daemon = Daemon(config, build_instruments(config), build_chambers(config))
     link = _listen(config.http.port)
     async with daemon.opened(), asyncio.TaskGroup() as group:
         tasks = [group.create_task(daemon.engine.run(), name="engine")]

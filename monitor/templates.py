@@ -18,9 +18,16 @@ address = "192.168.0.10"           # of the potentiostat in your network
 library = "simulation"             # with a real instrument: the path of EClib64.dll
 # technique_folder = "C:/EC-Lab Development Package/lib"   # where the vendor's .ecc files are
 
+[chambers.oven]                    # a temperature chamber; leave it out if you have none
+driver = "espec"                   # ESPEC P300 or SCP-220, by a serial-to-TCP adapter
+address = "simulation"             # with a real chamber: host and port, such as "192.168.0.20:10001"
+lowest_celsius = 10                # no set-point outside these two is ever sent
+highest_celsius = 80
+
 [stations.bench-1]                 # what one cell is wired to
 instrument = "vsp"
 channel = 1
+chamber = "oven"                   # where the cell is; several stations may share a chamber
 
 [stations.bench-2]
 instrument = "vsp"
@@ -33,6 +40,10 @@ site = "lab"
 [simulation.vsp]                   # what stands behind the simulated address: sandtime simulate
 address = "192.168.0.10"
 channels = { 1 = { preset = "generic_symmetric" }, 2 = { preset = "tfoh_llzto" } }
+
+[simulation_chambers.oven]         # what stands behind the chamber of the same name: sandtime simulate
+start_celsius = 25
+rate_K_per_min = 3
 """
 
 CELL = """\

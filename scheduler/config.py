@@ -1,6 +1,6 @@
 """``service.toml``: which instruments there are, which cell position is wired to what, where data go.
 
-An instrument's table is free apart from ``driver``: the driver checks the rest.
+The table of an instrument or a chamber is free apart from ``driver``: the driver checks the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from protocols.errors import InvalidFileError, Problem
 from protocols.measurements import Frozen
@@ -25,6 +25,8 @@ class StationConfig(Frozen):
     instrument: str
     channel: int = Field(ge=1)
     """Channel as it is printed on the instrument, from 1."""
+    chamber: str | None = None
+    """The temperature chamber that the cell is in; several stations may share one."""
 
 
 class MqttConfig(Frozen):
@@ -61,15 +63,18 @@ class ServiceConfig(Frozen):
 
     data: Path
     instruments: dict[str, dict[str, Any]]
+    chambers: dict[str, dict[str, Any]] = {}
     stations: dict[str, StationConfig]
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
     simulation: dict[str, Any] = {}
     """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
+    simulation_chambers: dict[str, Any] = {}
+    """Chambers that it serves; a chamber whose address is ``simulation`` is the one of its own name."""
     simulation_state: Path = Path("simulation.json")
     """Where the simulated instruments write their addresses; relative to ``data``."""
 
-    @field_validator("instruments", "stations")
+    @field_validator("instruments", "chambers", "stations")
     @classmethod
     def _names_fit_into_topics(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
@@ -77,14 +82,15 @@ class ServiceConfig(Frozen):
                 raise ValueError(f"{name!r}: use letters, digits, '-', '_' and '.' only")
         return value
 
-    @field_validator("instruments")
+    @field_validator("instruments", "chambers")
     @classmethod
-    def _every_instrument_names_its_driver(
-        cls, value: dict[str, dict[str, Any]]
+    def _each_names_its_driver(
+        cls, value: dict[str, dict[str, Any]], info: ValidationInfo
     ) -> dict[str, dict[str, Any]]:
+        example = "espec" if info.field_name == "chambers" else "biologic"
         for name, table in value.items():
             if not isinstance(table.get("driver"), str):
-                raise ValueError(f'instrument {name} needs a line such as driver = "biologic"')
+                raise ValueError(f'{name} needs a line such as driver = "{example}"')
         return value
 
     def station(self, name: str) -> StationConfig:
@@ -134,6 +140,11 @@ def _check_stations(path: Path, config: ServiceConfig) -> None:
         )
         for name, station in config.stations.items()
         if station.instrument not in config.instruments
+    ]
+    problems += [
+        Problem(str(path), 0, 0, f"station {name} names chamber {station.chamber!r}, which is not declared")
+        for name, station in config.stations.items()
+        if station.chamber is not None and station.chamber not in config.chambers
     ]
     wires = [(station.instrument, station.channel) for station in config.stations.values()]
     problems += [

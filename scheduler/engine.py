@@ -6,8 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
+from drivers.chamber import Chamber
 from drivers.instrument import Instrument
 from protocols.errors import SandtimeError
+from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
@@ -30,11 +32,13 @@ class Engine:
         recorder: Recorder,
         clock: Clock,
         worker: Worker,
+        chambers: Mapping[str, Chamber] = {},
     ) -> None:
         self.keepers = {
             name: Keeper(instrument, recorder, clock, self._run_ended)
             for name, instrument in instruments.items()
         }
+        self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
         self._store = store
         self._recorder = recorder
         self._worker = worker
@@ -46,9 +50,9 @@ class Engine:
         self._end_subscribers.append(subscriber)
 
     async def run(self) -> None:
-        """Keep every instrument and commit what comes, until cancelled. What runs goes on without us.
+        """Keep every instrument and chamber and commit what comes, until cancelled.
 
-        Ended runs that an earlier daemon could not finish are finished first.
+        What runs goes on without us. Ended runs that an earlier daemon could not finish are finished first.
         """
         for number in await asyncio.to_thread(self._store.reader.unsealed):
             self._ended.put_nowait(number)
@@ -58,12 +62,19 @@ class Engine:
                 group.create_task(self._finish_runs(), name="finish runs")
                 for name, keeper in self.keepers.items():
                     group.create_task(keeper.keep(), name=f"keep {name}")
+                for name, climate in self.climates.items():
+                    group.create_task(climate.keep(), name=f"keep chamber {name}")
         finally:
             for keeper in self.keepers.values():
                 await keeper.disconnect()
+            for climate in self.climates.values():
+                await climate.disconnect()
 
     async def looked(self) -> None:
-        """Wait until every instrument was looked at, or could not be reached."""
+        """Wait until every instrument was looked at, or could not be reached.
+
+        Chambers are not waited for: a run that needs one waits for its temperature anyway.
+        """
         for keeper in self.keepers.values():
             await keeper.looked.wait()
 

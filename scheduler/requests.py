@@ -30,6 +30,19 @@ class InstrumentInfo(Frozen):
     stations: tuple[str, ...]
 
 
+class ChamberInfo(Frozen):
+    """A temperature chamber as the faces see it."""
+
+    name: str
+    reachable: bool
+    simulated: bool
+    temperature_K: float | None = None
+    """None unless it was read just now."""
+    setpoint_K: float | None = None
+    problem: str = ""
+    """What is wrong with it, in words."""
+
+
 class StopOutcome(Frozen):
     """What a stop came to."""
 
@@ -55,4 +68,5 @@ class StatusReply(Frozen):
     storing: bool = True
     """False while commits fail: measuring goes on from memory, and a crash would lose it."""
     instruments: list[InstrumentInfo]
+    chambers: list[ChamberInfo] = []
     runs: list[RunInfo]

@@ -21,7 +21,7 @@ from scheduler.keeper import Keeper
 from scheduler.queue import StationQueue
 from scheduler.recorder import Recorder
 from scheduler.recovery import rebuild
-from scheduler.requests import InstrumentInfo, StopOutcome, Submission
+from scheduler.requests import ChamberInfo, InstrumentInfo, StopOutcome, Submission
 from scheduler.run import ActiveRun
 from storage.store import Store
 
@@ -155,6 +155,10 @@ class Service:
             )
             for name, keeper in self._engine.keepers.items()
         ]
+
+    def chambers(self) -> list[ChamberInfo]:
+        """Return every chamber of service.toml."""
+        return [climate.info() for climate in self._engine.climates.values()]
 
     async def stop(self, run: int, reason: str = "stopped by a person") -> StopOutcome:
         """Open a run's circuit and wait for the confirmation. Raises InstrumentError if there is none."""

@@ -14,7 +14,7 @@ from protocols.errors import SandtimeError
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m drivers.simulation", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="TOML file with a [simulation] table")
+    parser.add_argument("--config", type=Path, required=True, help="TOML file that says what to simulate")
     parser.add_argument("--state", type=Path, required=True, help="file to write with the ports in use")
     parser.add_argument("--speed", type=float, default=1.0, help="instrument seconds per real second")
     parser.add_argument("--max-lag", type=float, default=10.0, help="s that a host may stay behind")

@@ -1,4 +1,7 @@
-"""Which instruments are simulated: the table ``[simulation]`` of a TOML file (or of service.toml)."""
+"""What is simulated: ``[simulation]`` (potentiostats) and ``[simulation_chambers]`` of a TOML file.
+
+The file may be service.toml.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +59,29 @@ class BoxConfig(_Checked):
     connections_max: int = Field(default=8, gt=0)
 
 
+class ChamberConfig(_Checked):
+    """One simulated temperature chamber. Its name is that of the chamber in ``[chambers]``."""
+
+    start_celsius: float = Field(default=23.0, ge=-100, le=300)
+    """Its temperature, and its set-point, when it was plugged in; also that of the room."""
+    on: bool = False
+    """Whether it was left switched on."""
+    lowest_celsius: float = Field(default=-40.0, ge=-100, le=300)
+    """It refuses lower set-points."""
+    highest_celsius: float = Field(default=150.0, ge=-100, le=300)
+    rate_K_per_min: float = Field(default=3.0, gt=0)
+    """How fast it heats and cools at most."""
+    settling_s: float = Field(default=60.0, gt=0)
+    """Time constant with which it approaches a set-point that is near."""
+    ripple_K: float = Field(default=0.1, ge=0)
+    """Amplitude of its control, while it is switched on."""
+
+
 class SimulationConfig(_Checked):
     """All simulated instruments, by name."""
 
     boxes: dict[str, BoxConfig]
+    chambers: dict[str, ChamberConfig] = {}
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> SimulationConfig:
@@ -69,26 +91,35 @@ class SimulationConfig(_Checked):
         return self
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any], file: str) -> SimulationConfig:
-        """Check the ``[simulation]`` table of ``file``. Raises InvalidFileError."""
+    def from_table(
+        cls, boxes: Mapping[str, Any], file: str, chambers: Mapping[str, Any] | None = None
+    ) -> SimulationConfig:
+        """Check the tables ``[simulation]`` and ``[simulation_chambers]`` of ``file``; one of them is enough.
+
+        Raises InvalidFileError, also if there is nothing to simulate.
+        """
+        if not boxes and not chambers:
+            message = "holds no [simulation] table and no [simulation_chambers]: nothing to simulate"
+            hint = "see [simulation.vsp] in the file that `sandtime init FOLDER` writes"
+            raise InvalidFileError([Problem(file, 0, 0, message, hint)])
         try:
-            return cls.model_validate({"boxes": table})
+            return cls.model_validate({"boxes": boxes, "chambers": chambers or {}})
         except ValidationError as error:
             raise InvalidFileError(
-                [
-                    Problem(file, 0, 0, f"[simulation] {'.'.join(map(str, one['loc'][1:]))}: {one['msg']}")
-                    for one in error.errors()
-                ]
+                [_problem(file, one["loc"], one["msg"]) for one in error.errors()]
             ) from error
 
     @classmethod
     def load(cls, file: Path) -> SimulationConfig:
-        """Read a TOML file that holds a ``[simulation]`` table. Raises InvalidFileError."""
+        """Read a TOML file that holds at least one of both tables. Raises InvalidFileError."""
         try:
             content = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise InvalidFileError([Problem(str(file), 0, 0, f"cannot be read as TOML: {error}")]) from error
-        if not content.get("simulation"):
-            hint = 'write for example: [simulation.box1] address = "192.168.0.10", channels = {1 = {}}'
-            raise InvalidFileError([Problem(str(file), 0, 0, "holds no [simulation] table", hint)])
-        return cls.from_table(content["simulation"], str(file))
+        chambers = content.get("simulation_chambers", {})
+        return cls.from_table(content.get("simulation", {}), str(file), chambers)
+
+
+def _problem(file: str, place: tuple[int | str, ...], message: str) -> Problem:
+    table = "simulation_chambers" if place[:1] == ("chambers",) else "simulation"
+    return Problem(file, 0, 0, f"[{table}] {'.'.join(map(str, place[1:]))}: {message}")

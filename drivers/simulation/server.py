@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from drivers.biologic.constants import ErrorCode
 from drivers.simulation.box import Box
+from drivers.simulation.chamber import ChamberConnection, SimulatedChamber
 from drivers.simulation.clock import TICK_S, HeldClock
 from drivers.simulation.config import SimulationConfig
 from drivers.simulation.faults import Fault
@@ -117,41 +121,58 @@ async def serve(
 
     ``speed`` is instrument seconds per real second; ``max_lag_s``: see :class:`HeldClock`. The state file
     says where the instruments listen; it appears once they do, and goes at the end. All circuits are then
-    open.
+    open. The clocks of chambers never wait.
     """
     ports = {
         box.address: Port(Box(box, HeldClock(time.monotonic, speed, max_lag_s)))
         for box in config.boxes.values()
     }
+    chambers = {
+        name: SimulatedChamber(chamber, lambda: time.monotonic() * speed)
+        for name, chamber in config.chambers.items()
+    }
+    ending = _ending()
+    async with contextlib.AsyncExitStack() as servers:
+        places = {
+            "addresses": {
+                address: await _listen(partial(HostConnection, port), servers)
+                for address, port in ports.items()
+            },
+            "chambers": {
+                name: await _listen(partial(ChamberConnection, chamber), servers)
+                for name, chamber in chambers.items()
+            },
+        }
+        try:
+            _write_state(state_file, places)
+            await _live(list(ports.values()), list(chambers.values()), ending, exit_without_client_s)
+        finally:
+            for port in ports.values():
+                port.box.stop_all()
+            _remove_state(state_file)
+
+
+def _ending() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
     ending = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
-    servers = {address: await _listen(port) for address, port in ports.items()}
-    try:
-        _write_state(state_file, {address: _place(server) for address, server in servers.items()})
-        await _live(list(ports.values()), ending, exit_without_client_s)
-    finally:
-        for port in ports.values():
-            port.box.stop_all()
-        for server in servers.values():
-            server.close()
-        _remove_state(state_file)
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    return ending
 
 
-async def _listen(port: Port) -> asyncio.Server:
-    return await asyncio.get_running_loop().create_server(lambda: HostConnection(port), HOST, 0)
-
-
-def _place(server: asyncio.Server) -> tuple[str, int]:
+async def _listen(
+    connection: Callable[[], asyncio.Protocol], servers: contextlib.AsyncExitStack
+) -> dict[str, str | int]:
+    """Let hosts connect to an instrument until ``servers`` closes; return where."""
+    server = await asyncio.get_running_loop().create_server(connection, HOST, 0)
+    servers.callback(server.close)
     host, port = server.sockets[0].getsockname()[:2]
-    return host, port
+    return {"host": host, "port": port}
 
 
-def _write_state(state_file: Path, places: dict[str, tuple[str, int]]) -> None:
+def _write_state(state_file: Path, places: Mapping[str, Mapping[str, object]]) -> None:
     """Write the state file so that no reader ever sees half of it."""
-    addresses = {address: {"host": host, "port": port} for address, (host, port) in places.items()}
-    text = json.dumps({"pid": os.getpid(), "addresses": addresses}, indent=1)
+    text = json.dumps({"pid": os.getpid(), **places}, indent=1)
     draft = state_file.with_name(f"{state_file.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(state_file)
@@ -161,14 +182,19 @@ def _remove_state(state_file: Path) -> None:
     state_file.unlink(missing_ok=True)
 
 
-async def _live(ports: list[Port], ending: asyncio.Event, exit_without_client_s: float | None) -> None:
+async def _live(
+    ports: list[Port],
+    chambers: list[SimulatedChamber],
+    ending: asyncio.Event,
+    exit_without_client_s: float | None,
+) -> None:
     """Keep the instruments up to date until the end."""
     last_host_s = time.monotonic()
     while not ending.is_set():
         for port in ports:
             port.box.advance()
         now_s = time.monotonic()
-        if any(port.hosts for port in ports):
+        if any(port.hosts for port in ports) or any(chamber.hosts for chamber in chambers):
             last_host_s = now_s
         if exit_without_client_s is not None and now_s - last_host_s > exit_without_client_s:
             return

@@ -12,6 +12,8 @@ import struct
 from enum import IntEnum
 from pathlib import Path
 
+from protocols.errors import UnreachableError
+
 LENGTH = struct.Struct("<I")
 HEAD = struct.Struct("<BB")
 CODE = struct.Struct("<i")
@@ -97,5 +99,20 @@ def find_address(state_file: Path, address: str) -> tuple[str, int]:
 
     Raises OSError if there is no readable state file, KeyError if it does not know the address.
     """
-    entry = json.loads(state_file.read_text(encoding="utf-8"))["addresses"][address]
+    return _find(state_file, "addresses", address)
+
+
+def find_chamber(state_file: Path, name: str) -> tuple[str, int]:
+    """Return host and port on which the simulated chamber of this name listens. Raises UnreachableError."""
+    try:
+        return _find(state_file, "chambers", name)
+    except (OSError, ValueError):
+        what = "the simulation does not run; start it with: sandtime simulate"
+    except KeyError:
+        what = f"the simulation runs without it; service.toml needs [simulation_chambers.{name}]"
+    raise UnreachableError(f"no simulated chamber {name}: {what}")
+
+
+def _find(state_file: Path, kind: str, key: str) -> tuple[str, int]:
+    entry = json.loads(state_file.read_text(encoding="utf-8"))[kind][key]
     return entry["host"], entry["port"]

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from drivers.chamber import celsius
 from monitor.client import Client
 from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
 from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
 from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, say
-from protocols.errors import InvalidFileError, Problem
 from protocols.records import RunInfo
-from scheduler.requests import StatusReply, Submission
+from scheduler.requests import ChamberInfo, StatusReply, Submission
 
 RunArgument = Annotated[int, typer.Argument(help="Number of the run, as `sandtime status` shows it.")]
 RequiredStation = Annotated[str, typer.Option("--station", "-s", help="A station of service.toml.")]
@@ -54,23 +54,20 @@ def simulate(
 ) -> None:
     """Serve the simulated instruments of service.toml, until told to end."""
     from drivers.simulation.config import SimulationConfig
-    from drivers.simulation.server import serve as serve_boxes
+    from drivers.simulation.server import serve as serve_simulated
     from monitor.daemon import run_loop
 
     service = configuration(config)
-    file = str(config_path(config))
-    if not service.simulation:
-        hint = "see [simulation.vsp] in the file that `sandtime init FOLDER` writes"
-        raise InvalidFileError(
-            [Problem(file, 0, 0, "holds no [simulation] table: nothing to simulate", hint)]
-        )
-    boxes = SimulationConfig.from_table(service.simulation, file)
-    names = ", ".join(f"{name} ({len(box.channels)} channels)" for name, box in boxes.boxes.items())
-    say(f"Simulating {names} at {speed:g} × real time. Ctrl-C ends it.")
+    simulated = SimulationConfig.from_table(
+        service.simulation, str(config_path(config)), service.simulation_chambers
+    )
+    names = [f"{name} ({len(box.channels)} channels)" for name, box in simulated.boxes.items()]
+    names += [f"{name} (chamber)" for name in simulated.chambers]
+    say(f"Simulating {', '.join(names)} at {speed:g} × real time. Ctrl-C ends it.")
     service.simulation_state.parent.mkdir(parents=True, exist_ok=True)
     run_loop(
-        lambda: serve_boxes(
-            boxes,
+        lambda: serve_simulated(
+            simulated,
             service.simulation_state,
             speed=speed,
             max_lag_s=max_lag,
@@ -153,7 +150,7 @@ def status(
     watch_it: Annotated[bool, typer.Option("--watch", help="Show it again every second.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show instruments and runs."""
+    """Show instruments, chambers and runs."""
     with Client.of_folder(configuration(config).data) as client:
         while True:
             reply = client.status()
@@ -173,8 +170,21 @@ def _table(reply: StatusReply, waits: dict[int, str]) -> str:
         f"{' (simulated)' if item.simulated else ''}, stations {', '.join(item.stations) or 'none'}"
         for item in reply.instruments
     ]
+    lines += [_chamber_line(chamber) for chamber in reply.chambers]
     lines = [*loud, *lines, *(describe(info, waits.get(info.run, "")) for info in reply.runs)]
     return "\n".join(lines) or "nothing is declared in service.toml"
+
+
+def _chamber_line(chamber: ChamberInfo) -> str:
+    marks = " (simulated)" if chamber.simulated else ""
+    if not chamber.reachable:
+        shows = "NO CONTACT"
+    elif chamber.temperature_K is None or chamber.setpoint_K is None:
+        shows = "does not answer in time"
+    else:
+        shows = f"{celsius(chamber.temperature_K)}, set to {celsius(chamber.setpoint_K)}"
+    problem = f"; {chamber.problem}" if chamber.problem else ""
+    return f"{chamber.name}: {shows}{marks}{problem}"
 
 
 def stop(
@@ -216,7 +226,9 @@ def _show(info: RunInfo, json: bool) -> None:
 
 
 def devices(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Show what service.toml declares, and what each station's channel can do."""
+    """Show what service.toml declares, what each station's channel can do, and the chambers' limits."""
+    from monitor.daemon import build_chambers
+
     service = configuration(config)
     found = {name: capabilities_for(name, config) for name in service.stations}
     lines = [
@@ -225,5 +237,10 @@ def devices(config: ConfigOption = None, json: JsonOption = False) -> None:
         f"{found[name].voltage_min_V:g} to {found[name].voltage_max_V:g} V; "
         f"when the host dies it {found[name].at_host_loss}"
         for name, wired in service.stations.items()
+    ]
+    lines += [
+        f"{name}: chamber, {celsius(chamber.temperature_min_K)} to {celsius(chamber.temperature_max_K)}; "
+        f"when the host dies it {chamber.at_host_loss}"
+        for name, chamber in build_chambers(service).items()
     ]
     emit({name: able.model_dump(mode="json") for name, able in found.items()}, "\n".join(lines), json)

@@ -68,11 +68,12 @@ def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAP
 def _add_questions(app: FastAPI, service: Service) -> None:
     @app.get("/api/v1/status")
     async def status() -> StatusReply:
-        """Every instrument and every run."""
+        """Every instrument, every chamber and every run."""
         return StatusReply(
             ready=service.ready,
             storing=service.storing,
             instruments=service.instruments(),
+            chambers=service.chambers(),
             runs=service.infos(),
         )
 

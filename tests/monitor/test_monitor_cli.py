@@ -177,6 +177,13 @@ MISTAKES = {
 }
 
 
+def test_devices_names_the_chambers_limits_and_what_it_does_without_a_host(
+    lab_folder: Path, call: Call
+) -> None:
+    done = call("devices", folder=lab_folder)
+    assert "oven: chamber, 10.0 °C to 80.0 °C; when the host dies it keeps its set-point" in done.stdout
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_a_message_and_an_exit_code(lab_folder: Path, call: Call, mistake: str) -> None:
     code, arguments, said = MISTAKES[mistake]
@@ -197,6 +204,16 @@ SERVICE_MISTAKES = {
         ("serve",),
         'data = "d"\n[instruments.a]\ndriver = "biologic"\nadress = "192.168.0.10"\n[stations]\n',
         "adress",
+    ),
+    "unknown driver of a chamber": (
+        ("serve",),
+        'data = "d"\n[instruments]\n[stations]\n[chambers.oven]\ndriver = "abacus"\n',
+        "chamber oven: no driver 'abacus'",
+    ),
+    "chamber without limits": (
+        ("serve",),
+        'data = "d"\n[instruments]\n[stations]\n[chambers.oven]\ndriver = "espec"\naddress = "simulation"\n',
+        "[chambers.oven] lowest_celsius",
     ),
     "nothing to simulate": (
         ("simulate",),

@@ -1,0 +1,122 @@
+"""A simulated temperature chamber with a P300 controller: its lines of text, and the air in it.
+
+It keeps what it was told, whoever is connected. Its clock never waits for a host: it has no data to fetch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from drivers.simulation.config import ChamberConfig
+
+END = b"\r\n"
+LINE_MAX = 256
+RIPPLE_PERIOD_S = 240.0
+_SET = re.compile(r"TEMP,S(-?\d+(?:\.\d+)?)")
+MODES = ("OFF", "STANDBY", "CONSTANT")
+
+
+def approach(start: float, target: float, rate: float, tau: float, passed: float) -> float:
+    """Return where a value is that goes to ``target`` exponentially with ``tau``, at most at ``rate``."""
+    gap = target - start
+    linear = max(abs(gap) / rate - tau, 0.0)
+    if passed <= linear:
+        return start + math.copysign(rate * passed, gap)
+    left = math.copysign(min(abs(gap), rate * tau), gap)
+    return target - left * math.exp(-(passed - linear) / tau)
+
+
+class SimulatedChamber:
+    """The controller and the air. Times are those of ``clock``, in s of the chamber; temperatures in °C."""
+
+    def __init__(self, config: ChamberConfig, clock: Callable[[], float]) -> None:
+        self.hosts = 0
+        self._config = config
+        self._clock = clock
+        self._mode = "CONSTANT" if config.on else "OFF"
+        self._setpoint = config.start_celsius
+        self._air = config.start_celsius
+        self._changed_s = clock()
+
+    def answer(self, line: str) -> str:
+        """Carry out one command; return the reply."""
+        self._pass_time()
+        command = re.sub(r"\s*,\s*", ",", line.strip())
+        if command == "TEMP?":
+            highest, lowest = self._config.highest_celsius, self._config.lowest_celsius
+            return f"{self._shown():.1f},{self._setpoint:.1f},{highest:.1f},{lowest:.1f}"
+        if command == "MODE?":
+            return self._mode
+        refusal = self._carry_out(command)
+        return f"NA:{refusal}" if refusal else f"OK:{line.strip()}"
+
+    def _carry_out(self, command: str) -> str:
+        """Change something; return why not, or nothing."""
+        kind, _, value = command.partition(",")
+        if kind == "TEMP":
+            return self._set_temperature(command)
+        if kind == "POWER" and value in ("ON", "OFF"):
+            self._mode = "OFF" if value == "OFF" else "STANDBY" if self._mode == "OFF" else self._mode
+            return ""
+        if kind == "MODE" and value in MODES:
+            if self._mode == "OFF" and value != "OFF":
+                return "CHB NOT READY"
+            self._mode = value
+            return ""
+        return "PARA ERR" if kind in ("POWER", "MODE") else "CMD ERR"
+
+    def _set_temperature(self, command: str) -> str:
+        found = _SET.fullmatch(command)
+        if found is None:
+            return "PARA ERR"
+        if not self._config.lowest_celsius <= float(found[1]) <= self._config.highest_celsius:
+            return "DATA OUT OF RANGE"
+        self._setpoint = float(found[1])
+        return ""
+
+    def _pass_time(self) -> None:
+        """Bring the air up to the clock; what is set has not changed since the last time."""
+        now_s = self._clock()
+        target = self._setpoint if self._mode == "CONSTANT" else self._config.start_celsius
+        rate = self._config.rate_K_per_min / 60.0
+        passed_s = now_s - self._changed_s
+        self._air = approach(self._air, target, rate, self._config.settling_s, passed_s)
+        self._changed_s = now_s
+
+    def _shown(self) -> float:
+        ripple = self._config.ripple_K if self._mode == "CONSTANT" else 0.0
+        return self._air + ripple * math.sin(2 * math.pi * self._changed_s / RIPPLE_PERIOD_S)
+
+
+class ChamberConnection(asyncio.Protocol):
+    """One host's connection to a simulated chamber."""
+
+    def __init__(self, chamber: SimulatedChamber) -> None:
+        self._chamber = chamber
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over the connection."""
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # uvloop's transports do not derive from asyncio's class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._chamber.hosts += 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the host has gone. The chamber keeps its set-point."""
+        self._chamber.hosts -= 1
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every whole line, in order; hang up on a line without end."""
+        self._buffer += data
+        while END in self._buffer:
+            line, _, rest = self._buffer.partition(END)
+            self._buffer = rest
+            self._transport.write(self._chamber.answer(line.decode("ascii", "replace")).encode("ascii") + END)
+        if len(self._buffer) > LINE_MAX:
+            self._transport.close()
