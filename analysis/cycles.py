@@ -74,6 +74,11 @@ class HalfCycleMeter:
         """Number of the half-cycle that is open, else of the last one; −1 before the first."""
         return self._s.number
 
+    @property
+    def began_s(self) -> float | None:
+        """When the open half-cycle began; None if there is none."""
+        return None if self._s.sums is None else self._s.sums.t_start_s
+
     def begin(
         self, *, step: int, visit: int, t_s: float, set_current_A: float, planned_charge_C: float | None
     ) -> HalfCycle | None:
@@ -114,6 +119,11 @@ class HalfCycleMeter:
         _widen(sums, min(voltage_V), max(voltage_V))
         sums.t_end_s, sums.voltage_end_V = last.t_s, last.voltage_V
         s.last = last
+
+    def peek(self) -> HalfCycle | None:
+        """Return the open half-cycle as it would be if it ended now; None if there is none."""
+        sums = self._s.sums
+        return None if sums is None else _row(self._s.number, sums, complete=True)
 
     def close(self, *, complete: bool) -> HalfCycle | None:
         """End the open half-cycle and return it; None if there is none or it has no sample."""

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Literal
 
+from pydantic import Field
+
 from protocols import tree
 from protocols.cell import Cell
 from protocols.frozen import Frozen
@@ -59,10 +61,10 @@ class Program(Frozen):
     """Run at open circuit after the end: rests and small spectra, never DC current."""
     on_suspicion: tuple[Node, ...] = ()
     """Run at open circuit when a guard suspects something (tier 2): rests and small spectra."""
-    retention_from: int = 1
-    """The cycle whose capacity is the whole for ``retention``."""
     after_suspicion: Literal["go_on", "pause"] = "go_on"
     """What follows a suspicion, once ``on_suspicion`` has run."""
+    retention_from: int = Field(default=1, ge=1)
+    """Number of the cycle that later ones are compared with."""
 
     def walk(self) -> Iterator[tuple[Step, tuple[Repeat, ...]]]:
         """Yield each step with the loops around it, outermost first; every way of a decision is walked."""

@@ -72,7 +72,8 @@ class Event(Frozen):
     """Something that happened to a run or to the daemon."""
 
     kind: str
-    """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``segment``, ``note``, ``alarm``."""
+    """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``open_circuit``, ``message``, ``decision``,
+    ``step_ended``, ``result``, ``note``, ``alarm``."""
     t_s: float | None = None
     unix_s: float
     data: dict[str, object] = {}
@@ -97,6 +98,8 @@ class RunInfo(Frozen):
     state: RunState
     reason: str = ""
     """Why it is in this state, one sentence."""
+    waits_for: str = ""
+    """What the step that runs waits for; empty if for nothing."""
     outcome: RunState | None = None
     """What it ends as once the circuit is open and ``afterwards`` has run; None until that is known."""
     verdict: Verdict | None = None

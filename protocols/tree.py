@@ -103,6 +103,9 @@ def _from_reference(step: Step, position: Position, passed: dict[str, object]) -
     if isinstance(step, ConstantVoltage) and step.relative and reference_V is not None and position.time_s:
         passed |= {"voltage_V": step.voltage_V + reference_V, "relative": False}
     if isinstance(step, VoltageSweep) and position.time_s:
+        if reference_V is None and any(vertex.relative for vertex in step.vertices):
+            # Nobody knows how far it had come: like a broken spectrum, it is measured again.
+            return (step,)
         left = step.after(position.time_s - step.done_s, reference_V or 0.0)
         if not left:
             return ()
@@ -122,17 +125,20 @@ def leading(nodes: Nodes) -> Nodes:
 
     Empty if a decision or a message comes first (see :func:`head`), or if nothing is left.
     """
-    return _lead(nodes)[0]
+    return _lead(nodes, begun=False)[0]
 
 
-def _lead(nodes: Nodes) -> tuple[Nodes, bool]:
-    """Return the leading nodes, and whether that is all of them."""
+def _lead(nodes: Nodes, begun: bool) -> tuple[Nodes, bool]:
+    """Return the leading nodes, and whether that is all of them.
+
+    ``begun``: something else of the segment comes before them.
+    """
     taken: list[Node] = []
     for node in nodes:
         if isinstance(node, Repeat):
-            part, whole = ((node,), True) if _plain(node.body) else _lead_of_loop(node)
+            part, whole = ((node,), True) if _plain(node.body) else _lead_of_loop(node, begun or bool(taken))
             taken += part
-        elif isinstance(node, Step) and not (needs_host(node) and taken):
+        elif isinstance(node, Step) and not (needs_host(node) and (begun or taken)):
             taken.append(node)
             whole = not needs_host(node)
         else:
@@ -142,7 +148,7 @@ def _lead(nodes: Nodes) -> tuple[Nodes, bool]:
     return tuple(taken), True
 
 
-def _lead_of_loop(loop: Repeat) -> tuple[Nodes, bool]:
+def _lead_of_loop(loop: Repeat, begun: bool) -> tuple[Nodes, bool]:
     """Write the loop out: passes that are alike stay a loop, up to the first that the host has a part in."""
     parts: list[Node] = []
     done = loop.start
@@ -152,7 +158,7 @@ def _lead_of_loop(loop: Repeat) -> tuple[Nodes, bool]:
         body, stop = _passes_alike(loop, done)
         if not _plain(body):
             stop = done + 1
-            body, whole = _lead(body)
+            body, whole = _lead(body, begun or bool(parts))
         else:
             whole = True
         if body:
@@ -239,8 +245,15 @@ def _go_on(nodes: Nodes, way: tuple[Nodes, Jump | None]) -> tuple[Nodes, Jump | 
         return (() if jump else (*steps, *rest)), jump
     body, jump = _go_on(first.body, way)
     if jump == "leave":
-        return tuple(rest), None
+        return _after_loop(rest), None
     return ((), "end") if jump else ((*_loop_from(first, first.start, body), *rest), None)
+
+
+def _after_loop(rest: list[Node]) -> Nodes:
+    """Drop the passes still to come of the loop that ends before ``rest``: only they start after pass 0."""
+    if rest and isinstance(rest[0], Repeat) and rest[0].start > 0:
+        rest = rest[1:]
+    return tuple(rest)
 
 
 def parts(segment: Iterable[Node]) -> Iterator[Step | Repeat]:
@@ -249,6 +262,18 @@ def parts(segment: Iterable[Node]) -> Iterator[Step | Repeat]:
         if not isinstance(node, Step | Repeat):
             raise TypeError(f"a segment holds steps and loops, not {node.kind!r}")
         yield node
+
+
+def first_position(nodes: Nodes) -> Position:
+    """Return the place where a segment begins."""
+    loops: list[int] = []
+    first = nodes[0]
+    while isinstance(first, Repeat):
+        loops.append(first.start)
+        first = first.body[0]
+    if not isinstance(first, Step):
+        raise TypeError(f"a segment holds steps and loops, not {first.kind!r}")
+    return Position(step=first.index, loops=tuple(loops), time_s=first.done_s, charge_C=first.done_C)
 
 
 def last_position(nodes: Nodes) -> Position:

@@ -61,7 +61,8 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
     samples = 0
     for item in items:
         if isinstance(item, Spectrum):
-            spectrum = run.in_run_time(item)
+            run.look_for_gap(item.t_start_s + run.offset_s)
+            spectrum = in_run_time(item, run.number, run.offset_s)
             summary = summarize(spectrum)
             judged.spectra.append((run, spectrum, summary))
             run.heed(run.progress.spectrum(spectrum, summary))
@@ -69,6 +70,18 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
             run.heed(run.take(columns, item))
             samples += item.stop - item.start
     return samples
+
+
+def in_run_time(spectrum: Spectrum, run: int, offset_s: float) -> Spectrum:
+    """Return a spectrum as the store keeps it: run number and run time."""
+    return spectrum.model_copy(
+        update={
+            "channel": run,
+            "t_start_s": spectrum.t_start_s + offset_s,
+            "t_end_s": spectrum.t_end_s + offset_s,
+            "t_s": tuple(t + offset_s for t in spectrum.t_s),
+        }
+    )
 
 
 def _look_at_sweeps(values: list[ChannelValues], runs: Mapping[int, ActiveRun]) -> None:

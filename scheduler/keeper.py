@@ -10,14 +10,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from drivers.instrument import Instrument, Poll, SegmentEnd
-from protocols.errors import BusyError, InstrumentError, NotAllowedError, StorageError, UnreachableError
-from protocols.program import Program
-from protocols.records import ENDED, Gap, RunState, folder_marker
+from drivers.instrument import Instrument, Poll
+from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
+from protocols.records import ENDED, folder_marker
+from scheduler import segments
 from scheduler.clock import Clock
+from scheduler.commands import Commands
 from scheduler.judging import Judged, judge
+from scheduler.pace import Pace
 from scheduler.recorder import Recorder
-from scheduler.run import PAUSED, ActiveRun, Phase
+from scheduler.run import ActiveRun
+from scheduler.segments import Following
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,6 @@ BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 60.0
 COMMIT_AT_ONCE_S = 0.5
 """A poll that brought so much more instrument time than ours has passed is committed before the next."""
 
-RATIO_MAX = 10_000.0
-"""Polls at most this much more often than in real time."""
-
 EndedRun = Callable[[ActiveRun], None]
 
 
@@ -40,7 +40,8 @@ class Keeper:
 
     def __init__(self, instrument: Instrument, recorder: Recorder, clock: Clock, on_end: EndedRun) -> None:
         self.instrument = instrument
-        self.runs: dict[int, ActiveRun] = {}
+        self._commands = Commands(instrument, recorder, on_end)
+        self.runs = self._commands.runs
         """Channel → the run that occupies it."""
         self.reachable = False
         self.looked = asyncio.Event()
@@ -52,8 +53,6 @@ class Keeper:
         self._wake = asyncio.Event()
         self._to_start: list[tuple[int, ActiveRun]] = []
         self._to_adopt: dict[int, ActiveRun] = {}
-        self._tried: set[int] = set()
-        """Channels that were told to open in this turn."""
 
     def submit(self, channel: int, run: ActiveRun) -> None:
         """Start a run on a free channel as soon as the keeper comes to it."""
@@ -63,6 +62,11 @@ class Keeper:
     def adopt(self, channel: int, run: ActiveRun) -> None:
         """Look, when the instrument is reached, whether the channel still holds this run's segment."""
         self._to_adopt[channel] = run
+        if run.course.demanded_K is not None:
+            try:
+                run.demand(run.course.demanded_K)
+            except (NotAllowedError, BusyError) as error:
+                run.give_up(str(error))
         self._wake.set()
 
     def withdraw(self, run: ActiveRun, reason: str) -> bool:
@@ -84,6 +88,11 @@ class Keeper:
     def pause(self, run: ActiveRun) -> None:
         """Ask for an open circuit with the intention to go on later from there."""
         run.pause()
+        self._wake.set()
+
+    def go_on(self, run: ActiveRun) -> None:
+        """A person ends the step that waits for a person."""
+        run.end_step("a person said go on")
         self._wake.set()
 
     def resume(self, run: ActiveRun) -> None:
@@ -195,32 +204,16 @@ class Keeper:
             if position is not None:
                 run.taken_over(position)
                 return
-        await self._give_up(channel, run, "host lost: the channel no longer holds this run's segment")
-
-    async def _give_up(self, channel: int, run: ActiveRun, why: str) -> None:
-        """No segment of the run is on the channel. What others started there is left alone."""
-        foreign = await self._is_foreign(channel, run)
-        if run.end is None:
-            run.segment_ended(SegmentEnd("fault", run.progress.position(), why))
-        if foreign:
-            message = "the channel runs something that sandtime did not start; it is left alone"
-            log.error("%s channel %d: %s", self.instrument.name, channel + 1, message)
-            self._recorder.event(run.number, "alarm", None, {"message": message})
-            run.close_half_cycle(complete=False)
-            await self._end(channel, run, *run.judge_end())
-
-    async def _is_foreign(self, channel: int, run: ActiveRun) -> bool:
-        ours = "" if run.ticket is None else run.ticket.run_marker
-        return any(
-            look.channel == channel and look.running and not (ours and look.marker.startswith(ours))
-            for look in await self.instrument.look()
+        await self._commands.give_up(
+            channel, run, "host lost: the channel no longer holds this run's segment"
         )
 
     async def _turn(self) -> bool:
         """Carry out what is wanted, poll once, act on it. Returns whether to poll again at once."""
-        self._tried.clear()
+        self._commands.begin_turn()
         await self._adopt_all()
-        await self._open_all()
+        await self._commands.open_wanted()
+        await self._commands.interrupt_wanted()
         await self._settle_all()
         # One start in a turn: the others' samples do not wait for more.
         await self._start_next()
@@ -228,8 +221,12 @@ class Keeper:
             return bool(self._to_start)
         poll = await self.instrument.poll()
         judged = judge(poll, self.runs)
-        await self._open_all()
+        await self._commands.open_wanted()
         self._hand_over(poll, judged)
+        if poll.ended:
+            # How a segment ended is told once: it is durable before the host goes on from there.
+            await self._recorder.try_commit()
+        await self._commands.interrupt_wanted()
         await self._settle_all()
         passed_s = self._pace.polled(judged.brought_s)
         if judged.brought_s - passed_s > COMMIT_AT_ONCE_S or poll.ended:
@@ -253,7 +250,7 @@ class Keeper:
         self._wake.clear()
 
     def _interval_s(self) -> float:
-        if any(run.progress.step < 0 for run in self.runs.values()):
+        if any(not run.progress.begun for run in self.runs.values()):
             return FIRST_SAMPLE_POLL_S
         shortest = min((run.program.watch_s for run in self.runs.values()), default=POLL_MAX_S)
         return min(max(shortest, POLL_MIN_S), POLL_MAX_S) / self._pace.ratio
@@ -266,13 +263,11 @@ class Keeper:
             run.record()
             lost = poll.lost_samples.get(channel, 0)
             if lost:
-                t_s = run.progress.t_s
-                gap = Gap(t_from_s=t_s, t_to_s=t_s, reason=f"the instrument dropped {lost} samples")
-                self._recorder.gap(run.number, gap)
+                run.gap(f"the instrument dropped {lost} samples")
             if channel in poll.ended:
-                run.segment_ended(poll.ended[channel])
+                segments.ended(run, poll.ended[channel])
 
-    # Starting, opening, ending: each command's outcome is durable before the next is given.
+    # What follows: starts and ends.
 
     async def _start_next(self) -> None:
         """Start the run that has waited longest; one that has ended meanwhile is dropped."""
@@ -282,57 +277,11 @@ class Keeper:
         channel, run = entry = self._to_start[0]
         self.runs[channel] = run
         if run.stop_wanted is not None:
-            await self._give_up(channel, run, run.stop_wanted)
+            await self._commands.give_up(channel, run, run.stop_wanted)
         if entry in self._to_start:
             self._to_start.remove(entry)
             if run.stop_wanted is None:
-                await self._go_on(channel, run)
-
-    async def _go_on(self, channel: int, run: ActiveRun) -> None:
-        rest = run.rest()
-        if rest.steps:
-            await self._start(channel, run, rest, "test")
-        else:
-            run.segment_ended(SegmentEnd("complete", run.progress.position()))
-
-    async def _start(self, channel: int, run: ActiveRun, program: Program, phase: Phase) -> None:
-        """Intent durable, command, outcome durable."""
-        ticket = run.new_segment(program, phase)
-        try:
-            await self._recorder.commit()
-            wanted = run.stop_wanted is None
-            if wanted:
-                await self.instrument.start(channel, program, ticket)
-        except (StorageError, InstrumentError, BusyError) as error:
-            await self._give_up(channel, run, f"could not start: {error}")
-            run.save_ticket("refused")
-            return
-        if not wanted:
-            await self._give_up(channel, run, run.stop_wanted or "stopped before its start")
-            run.save_ticket("refused")
-            return
-        run.save_ticket("started")
-        if phase == "test":
-            run.change("running")
-        await self._recorder.try_commit()
-
-    async def _open_all(self) -> None:
-        """Open every circuit that is to be opened; what can't be confirmed is tried again next turn."""
-        for channel, run in list(self.runs.items()):
-            if run.stop_wanted is not None and run.end is None and not run.open_confirmed:
-                await self._open(channel, run)
-                if run.info.state != "stopping":
-                    run.change("stopping", run.stop_wanted)
-
-    async def _open(self, channel: int, run: ActiveRun) -> None:
-        """Stop a channel; once in a turn, so that one that won't open does not keep the others from polls."""
-        if channel in self._tried:
-            return
-        self._tried.add(channel)
-        try:
-            run.opened(await self.instrument.stop(channel))
-        except InstrumentError as error:
-            run.not_opened(str(error))
+                await self._go_on(channel, run, segments.begin(run))
 
     async def _settle_all(self) -> None:
         """Decide what follows each segment that has ended."""
@@ -343,53 +292,43 @@ class Keeper:
                 await self._settle(channel, run)
 
     async def _settle(self, channel: int, run: ActiveRun) -> None:
-        """Go on with the next segment; else, once the circuit is confirmed open, pause or end the run."""
-        following = run.next_segment()
+        """Go on with what follows; else, once the circuit is confirmed open, pause or end the run."""
+        segments.pause_on_suspicion(run)
+        following = segments.following(run)
         if following is not None:
-            await self._start(channel, run, following, "test")
+            await self._go_on(channel, run, following)
+        elif not await self._commands.open(channel, run):
             return
-        if not run.open_confirmed:
-            await self._open(channel, run)
-        if not run.open_confirmed:
-            return
-        if run.keeps_its_place():
+        elif segments.keeps_its_place(run):
             if run.info.state != "paused":
-                run.change("paused", f"{PAUSED}; the circuit is open")
+                run.change("paused", f"{run.stop_wanted}; the circuit is open")
         else:
             await self._conclude(channel, run)
 
+    async def _go_on(self, channel: int, run: ActiveRun, following: Following) -> None:
+        """Do the host's part, at open circuit, and start the next segment."""
+        wants_open = (following.wants_host and run.ticket is not None) or run.course.interrupting
+        if wants_open and not await self._commands.open(channel, run):
+            return
+        try:
+            segment = segments.prepare(run, following)
+        except (NotAllowedError, BusyError) as error:
+            run.give_up(str(error))
+            if run.end is None:
+                await self._commands.give_up(channel, run, str(error))
+            return
+        if segment is None:
+            segments.finish(run, following.phase)
+        else:
+            await self._commands.start(channel, run, segment, following.phase)
+
     async def _conclude(self, channel: int, run: ActiveRun) -> None:
         """The circuit is open: let ``afterwards`` run after a planned or protected end, then end the run."""
-        state, reason = run.judge_end()
+        state, reason = segments.judge_end(run)
         run.close_half_cycle(complete=state == "finished" and run.verdict is None)
         over = run.phase == "afterwards" or run.wanted_by_person or not run.program.afterwards
         if over or state not in ("finished", "protected"):
-            await self._end(channel, run, state, reason)
+            await self._commands.end(channel, run, state, reason)
             return
         run.conclude(state, reason)
-        afterwards = run.program.model_copy(update={"steps": run.program.afterwards, "afterwards": ()})
-        await self._start(channel, run, afterwards, "afterwards")
-
-    async def _end(self, channel: int, run: ActiveRun, state: RunState, reason: str) -> None:
-        run.change(state, reason)
-        self.runs.pop(channel, None)
-        await self._recorder.try_commit()
-        self._on_end(run)
-
-
-class Pace:
-    """How much faster than ours an instrument's clock runs (a simulated one may)."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._polled_at_s = clock.monotonic()
-        self.ratio = 1.0
-        """Instrument time per host time, as far as it is above 1."""
-
-    def polled(self, brought_s: float) -> float:
-        """A poll brought so much instrument time; return the host time since the poll before."""
-        now_s = self._clock.monotonic()
-        passed_s = max(now_s - self._polled_at_s, 1e-6)
-        self._polled_at_s = now_s
-        self.ratio = min(max(brought_s / passed_s, 0.5 * self.ratio, 1.0), RATIO_MAX)
-        return passed_s
+        await self._go_on(channel, run, Following("afterwards", run.program.afterwards))

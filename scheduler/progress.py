@@ -8,27 +8,36 @@ from math import isfinite
 from analysis.cycles import HalfCycleMeter
 from guards.guard import StepFacts
 from guards.watch import Watch
+from protocols.decisions import Findings
 from protocols.measurements import Spectrum, SpectrumSummary
-from protocols.nodes import ConstantCurrent, Step, set_current_A
+from protocols.nodes import ConstantCurrent, Geis, Rest, Step, set_current_A
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import HalfCycle
+from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
+from scheduler.findings import Found
+from scheduler.waiting import Settled, StepEnds, step_ends
 
 
 class Progress:
     """Follows the samples of one run through its program, and lets the guards judge them."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, settled: Settled = lambda target_K, tolerance_K: False) -> None:
         self.program = program
+        self.section = program
+        """The steps that are followed: the test's, those after its end, or those of a suspicion."""
         self.watch = Watch.for_program(program)
         self.meter = HalfCycleMeter()
+        self.found = Found(program)
         self.closed: list[HalfCycle] = []
         """Half-cycles that have closed and were not yet taken."""
         self.step = -1
         self.visit = -1
         self.judging = True
-        """Whether guards see the samples (not during ``afterwards``)."""
+        """Whether guards see the samples: during the test alone."""
+        self.begun = False
+        """Whether anything was measured yet."""
         self.t_s = 0.0
         self.voltage_V = 0.0
         self.current_A = 0.0
@@ -36,27 +45,60 @@ class Progress:
         self._step_start_s = 0.0
         self._steps: dict[int, Step] = {leaf.index: leaf for leaf, _ in program.walk()}
         self._fresh = True
+        self._place: Position | None = None
+        """Where the run is by word of the engine or the instrument, while no newer sample shows it."""
+        self._settled = settled
+        self._ends: StepEnds | None = None
+        self._rests = False
+        self._open_V: float | None = None
+        """E at open circuit, until a step drives the cell."""
+        self._reference_V: float | None = None
+        """E at open circuit when this visit began."""
         self.samples_at_t = 0
         """Samples with exactly the newest ``t_s``: a step's last and the next one's first may share it."""
 
     def use(self, program: Program) -> None:
-        """Take the leaves of another program into account (``afterwards``)."""
+        """Take the leaves of another program into account (what runs after the test or on a suspicion)."""
         self._steps.update({leaf.index: leaf for leaf, _ in program.walk()})
 
-    def begin_segment(self, t_s: float) -> None:
-        """A segment starts at run time ``t_s``: no current flowed in between."""
-        self._step_start_s += t_s - self.t_s
+    def begin_segment(self, t_s: float, section: Program, first: Position) -> None:
+        """A segment of a section starts at run time ``t_s``: no current flowed in between."""
         self._reach(t_s)
         self.current_A = 0.0
         self._fresh = True
+        self.section = section
+        self.be_at(first)
 
     def arrive(self, position: Position) -> None:
         """Take the instrument's word on where a segment ended, if that is further than the newest sample."""
-        if position.finished or self._left_s(position) >= self._left_s(self.position()):
-            return
-        self.step, self.visit = position.step, self.program.visit(position)
-        self._charge_C = position.charge_C
+        if not position.finished and self._left_s(position) < self._left_s(self.position()):
+            self.be_at(position.model_copy(update={"reference_V": self._reference_of(position)}))
+
+    def be_at(self, position: Position) -> None:
+        """The run is at this place of its section, whatever the newest sample showed."""
+        self.step, self.visit = position.step, self.section.visit(position)
+        self._charge_C, self._reference_V = position.charge_C, position.reference_V
         self._step_start_s = self.t_s - position.time_s
+        self._place, self._ends = position, None
+
+    def step_is_over(self) -> None:
+        """The host has ended this visit of the step, whatever its time and charge."""
+        self._place = self.position().model_copy(update={"over": True})
+        self._ends = None
+
+    def is_finished(self) -> None:
+        """Nothing of the section is left."""
+        self._place = self.position().model_copy(update={"finished": True})
+
+    @property
+    def step_ended(self) -> str:
+        """Why the host ends the step that runs; empty if it does not."""
+        return self._ends.why if self._ends is not None else ""
+
+    @property
+    def current_step(self) -> Step | None:
+        """The step that runs or comes next; None before the first."""
+        return self._steps.get(self.step)
 
     def take(
         self, t: list[float], voltage: list[float], current: list[float], step: list[int], visit: list[int]
@@ -71,10 +113,17 @@ class Progress:
         for a, b in _stretches(step, visit):
             entered = self._enter(step[a], visit[a], t[a])
             lists = (t[a:b], voltage[a:b], current[a:b])
+            before_C = self._charge_C
             charge = self._integrate(*lists, current[a] if entered else self.current_A)
             charges += charge
             half_cycles += [self.half_cycle] * (b - a)
             self.meter.add(*lists)
+            if self._rests:
+                self._open_V = self.voltage_V
+            else:
+                self.found.driven(self.voltage_V, self.current_A, self._charge_C - before_C)
+            if self._ends is not None:
+                self._ends.samples(*lists, charge)
             if self.judging and verdict is None:
                 verdict = self.watch.samples(*lists, charge)
         return charges, half_cycles, verdict
@@ -88,6 +137,9 @@ class Progress:
         self._enter(spectrum.step, spectrum.visit, spectrum.t_start_s)
         self._reach(spectrum.t_end_s)
         self.voltage_V, self.current_A = spectrum.voltage_V, spectrum.current_A
+        if self._is_open():
+            self._open_V = self.voltage_V
+        self.found.spectrum(spectrum, summary)
         return self.watch.spectrum(summary) if self.judging else None
 
     def tripped(self, message: str) -> Verdict:
@@ -98,21 +150,37 @@ class Progress:
         """Whether the newest sample is at or beyond a safety limit of E, or was the last one before it."""
         limits, margin_V = self.program.limits, self.program.record_dE_V or 0.0
         inside = limits.voltage_min_V + margin_V < self.voltage_V < limits.voltage_max_V - margin_V
-        return self.step >= 0 and not inside
+        return self.begun and not inside
 
     def position(self) -> Position:
-        """Where the run is, from its newest sample or the end of its last segment."""
-        if not self.judging:
-            return Position(step=self.step, finished=True)
+        """Where in its section the run is, by its newest sample or the end of its last segment."""
+        if self._place is not None:
+            return self._place
         if self.step < 0:
-            first = next(self.program.walk())[0]
-            return self.program.position(first.index, 0)
-        return self.program.position(self.step, self.visit, self.time_in_step_s, self._charge_C)
+            first = next(self.section.walk())[0]
+            return self.section.position(first.index, 0)
+        position = self.section.position(self.step, self.visit, self.time_in_step_s, self._charge_C)
+        return position.model_copy(update={"reference_V": self._reference_V})
+
+    def findings(self, place: Position) -> Findings:
+        """Return what was found by the time the test is at ``place``; an open half-cycle counts as it is."""
+        return self.found.findings(
+            t_s=self.t_s,
+            voltage_V=self.voltage_V if self.begun else None,
+            current_A=self.current_A if self.begun else None,
+            cycle=cycle_number(self.program.steps, place.step, place.loops) if self.begun else 0,
+            half_cycle=self.meter.peek(),
+        )
 
     @property
     def half_cycle(self) -> int:
         """Number of the half-cycle that is open, else of the last one; 0 before the first."""
         return max(self.meter.number, 0)
+
+    def half_cycle_at(self, t_s: float) -> int:
+        """Number of the half-cycle at a time that is not long ago: the open one, or the one before it."""
+        began_s = self.meter.began_s
+        return max(self.half_cycle - (began_s is not None and t_s <= began_s), 0)
 
     @property
     def time_in_step_s(self) -> float:
@@ -142,6 +210,11 @@ class Progress:
             "visit": self.visit,
             "judging": self.judging,
             "fresh": self._fresh,
+            "begun": self.begun,
+            "found": self.found.state(),
+            "place": None if self._place is None else self._place.model_dump(mode="json"),
+            "open_V": self._open_V,
+            "reference_V": self._reference_V,
             "samples_at_t": self.samples_at_t,
             "values": [
                 self.t_s,
@@ -159,11 +232,16 @@ class Progress:
         self.step, self.visit, self.samples_at_t = (
             int(str(state[key])) for key in ("step", "visit", "samples_at_t")
         )
-        self.judging, self._fresh = bool(state["judging"]), bool(state["fresh"])
+        self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
+        self.found.restore(_table(state["found"]))
+        self._place = None if state["place"] is None else Position.model_validate(state["place"])
+        self._open_V, self._reference_V = _number(state["open_V"]), _number(state["reference_V"])
         values = state["values"]
         if not isinstance(values, list):
             raise TypeError("values of a saved progress must be a list")
         self.t_s, self.voltage_V, self.current_A, self._charge_C, self._step_start_s = map(float, values)
+        if self._place is None and self.step >= 0:
+            self._look_at_step()
 
     def _enter(self, step: int, visit: int, t_first_s: float) -> bool:
         """Begin a visit of a step, or go on with it in a new segment; return whether it is either."""
@@ -172,10 +250,16 @@ class Progress:
             return False
         # After a gap nobody knows how long this step has gone on: at most one interval is taken for granted.
         self._reach(t_first_s - self.program.watch_s)
-        self.step, self.visit, self._fresh = step, visit, False
+        begins = not same_visit or (self._place is not None and not self._place.time_s)
+        self.step, self.visit, self._fresh, self.begun, self._place = step, visit, False, True, None
         if not same_visit:
             self._charge_C, self._step_start_s = 0.0, self.t_s
-        facts = step_facts(self._steps[step], visit, self.t_s)
+        if begins:
+            self._reference_V = self._open_V
+        leaf = self._look_at_step()
+        if not self._is_open():
+            self._open_V = None
+        facts = step_facts(leaf, visit, self.t_s)
         closed = self.meter.begin(
             step=step,
             visit=visit,
@@ -193,11 +277,26 @@ class Progress:
             self.t_s, self.samples_at_t = t_s, 0
 
     def _left_s(self, position: Position) -> float:
-        return self.program.remainder(position).duration_s()
+        return self.section.remainder(position).duration_s()
+
+    def _reference_of(self, position: Position) -> float | None:
+        here = (position.step, self.section.visit(position)) == (self.step, self.visit)
+        return self._reference_V if here else None
+
+    def _look_at_step(self) -> Step:
+        leaf = self._steps[self.step]
+        self._rests, self._ends = isinstance(leaf, Rest), step_ends(leaf, self._settled)
+        return leaf
+
+    def _is_open(self) -> bool:
+        """Whether the step leaves the cell at open circuit, as far as its E tells."""
+        leaf = self._steps[self.step]
+        return isinstance(leaf, Rest) or (isinstance(leaf, Geis) and leaf.current_A == 0.0)
 
     def _keep(self, closed: HalfCycle | None) -> None:
         if closed is not None:
             self.closed.append(closed)
+            self.found.half_cycle(closed)
 
     def _integrate(
         self, t: list[float], voltage: list[float], current: list[float], before_A: float
@@ -242,6 +341,10 @@ def _stretches(step: list[int], visit: list[int]) -> Iterator[tuple[int, int]]:
             first = k
     if step:
         yield first, len(step)
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
 
 
 def _table(value: object) -> dict[str, object]:

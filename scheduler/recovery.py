@@ -14,11 +14,13 @@ import numpy as np
 from drivers.instrument import SegmentEnd
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.position import Position
+from protocols.program import Program
 from protocols.records import RunInfo
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
+from scheduler.course import course_of
 from scheduler.recorder import Recorder
-from scheduler.run import PAUSED, ActiveRun
+from scheduler.run import PAUSED, ActiveRun, Phase
 from storage.reader import Reader
 from storage.store import Store
 
@@ -41,13 +43,13 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
         run.stop_wanted = _why_stop(info, None)
         return run
     last = tickets[-1]
-    run.resume_segment(last.ticket, last.program, last.offset_s, last.anchor_unix_s)
+    run.resume_segment(last, _phase_of(run, last.program))
     known = {half_cycle.number for half_cycle in reader.half_cycles(info.run)}
     verdict = _replay(run, reader)
     run.progress.closed = [cycle for cycle in run.progress.closed if cycle.number not in known]
     _take_verdicts(run, reader.verdicts(info.run), verdict)
     came_to_its_end = run.end is not None and run.end.reason == "complete"
-    if run.phase == "test" and not came_to_its_end:
+    if run.phase != "afterwards" and not came_to_its_end:
         run.stop_wanted = _why_stop(info, run.verdict)
     if info.state in ("paused", "waiting") and run.end is not None:
         run.stop_wanted = PAUSED
@@ -56,12 +58,26 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     return run
 
 
+def _phase_of(run: ActiveRun, segment: Program) -> Phase:
+    """Return the phase whose steps a segment holds: each step has its own number."""
+    step = next((step.index for step, _ in segment.walk()), None)
+    phases: tuple[Phase, ...] = ("suspicion", "afterwards")
+    for phase in phases:
+        if any(leaf.index == step for leaf, _ in run.section(phase).walk()):
+            return phase
+    return "test"
+
+
 def _take_verdicts(run: ActiveRun, stored: list[Verdict], replayed: Verdict | None) -> None:
     """The first stored verdict that stops decides, else the replayed one; only new ones are handed over."""
     found = [*([replayed] if replayed else []), *run.progress.watch.take_reports()]
     known = {(verdict.kind, verdict.time_s) for verdict in stored}
     run.reports = [verdict for verdict in found if (verdict.kind, verdict.time_s) not in known]
     run.verdict = next((verdict for verdict in stored if verdict.stops), replayed)
+    for verdict in run.reports:
+        run.suspect(verdict)
+    if run.progress.step_ended:
+        run.end_step(run.progress.step_ended)
 
 
 def _why_stop(info: RunInfo, verdict: Verdict | None) -> str | None:
@@ -90,10 +106,12 @@ def _restore(run: ActiveRun, t_s: float, state: dict[str, object]) -> float:
     """Take over a snapshot; return its run time, or 0 if another version wrote it: then all is replayed."""
     try:
         run.progress.restore(state)
+        run.course = course_of(state["course"])
         run.end = _saved_end(state)
     except (KeyError, TypeError, ValueError):
         log.warning("run %d: its guards' saved state can't be read; its samples are replayed", run.number)
         run.forget_progress()
+        run.progress.section = run.section(run.phase)
         return 0.0
     end = state.get("end")
     run.ended_unix_s = float(end["unix_s"]) if isinstance(end, dict) and end.get("unix_s") else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from analysis.capacity import CapacityMeter, capacity_of, stores_charge
 from analysis.ccd import critical_current_density
 from analysis.depletion import lithium_loss
+from protocols.cell import Cell
 from protocols.program import Program
 from protocols.records import HalfCycle
 from storage.reader import Reader
@@ -12,6 +14,8 @@ MA_PER_CM2 = 0.1
 """A/m² → mA/cm²."""
 MAH_PER_CM2 = 1 / 3.6e4
 """C/m² → mAh/cm²."""
+MAH = 1 / 3.6
+"""C → mAh."""
 
 
 def results_of(reader: Reader, run: int) -> dict[str, object]:
@@ -26,6 +30,7 @@ def results_of(reader: Reader, run: int) -> dict[str, object]:
     }
     if _is_ramp(program):
         results |= _ccd_results(reader, run, program)
+    results |= _capacity_results(program, half_cycles)
     return results | _depletion_results(reader, run, program, half_cycles)
 
 
@@ -45,6 +50,31 @@ def _ccd_results(reader: Reader, run: int, program: Program) -> dict[str, object
     if found.j_failed_A_per_m2 is not None:
         results["failed_at_mA_per_cm2"] = round(found.j_failed_A_per_m2 * MA_PER_CM2, 6)
     return results
+
+
+def cycle_of(program: Program, half_cycle: HalfCycle) -> int | None:
+    """Return the cycle that a half-cycle belongs to, if the program counts them."""
+    return program.cycle(half_cycle.step, half_cycle.visit) if program.counts_cycles else None
+
+
+def _capacity_results(program: Program, half_cycles: list[HalfCycle]) -> dict[str, object]:
+    meter = CapacityMeter(program.cell, program.retention_from)
+    capacity_of(meter, ((row, cycle_of(program, row)) for row in half_cycles))
+    results: dict[str, object] = {"cycles": meter.cycles}
+    if meter.last is None or not _has_a_capacity(program.cell):
+        return results
+    if meter.mean_efficiency is not None:
+        results["coulombic_efficiency"] = round(meter.mean_efficiency, 6)
+    if meter.retention is not None:
+        results["capacity_retention"] = round(meter.retention, 6)
+    results["capacity_mAh"] = round(meter.last.got_back_C * MAH, 6)
+    return results
+
+
+def _has_a_capacity(cell: Cell) -> bool:
+    """Whether what comes back says something: not where lithium waits on both sides."""
+    bare = cell.geometry == "asymmetric" and not cell.working.inventory_C_per_m2
+    return stores_charge(cell) or cell.geometry == "half" or bare
 
 
 def _depletion_results(

@@ -8,17 +8,21 @@ import math
 from typing import Literal
 
 from drivers.instrument import OpenCircuit, SegmentEnd
-from protocols.errors import InstrumentError
-from protocols.measurements import Spectrum
+from protocols.errors import InstrumentError, NotAllowedError
+from protocols.nodes import Soak
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import ENDED, Gap, RunInfo, RunState, Ticket
+from protocols.tree import Nodes, first_position
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.columns import Columns
+from scheduler.course import Course
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
+from scheduler.waiting import Chamber, wait_of, waits_for
 from storage.store import Store
+from storage.tables import StoredTicket
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,11 @@ SNAPSHOT_S = 600.0
 PAUSED = "paused by a person"
 """Reason of a stop after which the run is to go on."""
 
-Phase = Literal["test", "afterwards"]
+Phase = Literal["test", "suspicion", "afterwards"]
+"""Which steps run: the program's own, those it wants when a guard suspects something, those after its end."""
+
+SUSPECT_TIER = 2
+"""Tier of a verdict that asks for a closer look."""
 
 
 class ActiveRun:
@@ -39,6 +47,9 @@ class ActiveRun:
     ) -> None:
         self.info = info
         self.program = program
+        self.chamber: Chamber | None = None
+        """The chamber that the station stands in."""
+        self.course = Course()
         self.forget_progress()
         self.verdict: Verdict | None = info.verdict
         self.phase: Phase = "test"
@@ -64,7 +75,8 @@ class ActiveRun:
         """When the last segment ended, for a pause that outlives the daemon."""
         self._samples = info.samples
         self._saved_s = 0.0
-        self._gap_possible = False
+        self.gap_possible = False
+        """Whether samples that an earlier daemon fetched may be missing before the next one."""
         self._alarmed = False
         self._store = store
         self._recorder = recorder
@@ -72,8 +84,14 @@ class ActiveRun:
 
     def forget_progress(self) -> None:
         """Begin to follow the run anew, from its first sample."""
-        self.progress = Progress(self.program)
-        self.progress.use(self.program.model_copy(update={"steps": self.program.afterwards}))
+        self.progress = Progress(self.program, self._settled)
+        for phase in ("suspicion", "afterwards"):
+            self.progress.use(self.section(phase))
+
+    def section(self, phase: Phase) -> Program:
+        """Return the program with the steps of a phase."""
+        nodes = {"suspicion": self.program.on_suspicion, "afterwards": self.program.afterwards}
+        return self.program.with_steps(nodes[phase]) if phase in nodes else self.program
 
     @property
     def number(self) -> int:
@@ -90,10 +108,10 @@ class ActiveRun:
         self.stop_wanted, self.pausing, self._alarmed = None, False, False
         self.is_open.clear()
 
-    def pause(self) -> None:
+    def pause(self, reason: str = PAUSED) -> None:
         """Want the circuit open with the intention to go on later."""
         if self.stop_wanted is None:
-            self.stop_wanted, self.pausing = PAUSED, True
+            self.stop_wanted, self.pausing = reason, True
 
     def stop(self, reason: str) -> None:
         """Want the circuit open for good; outranks a pause."""
@@ -108,18 +126,63 @@ class ActiveRun:
         self.stop(reason)
 
     def heed(self, verdict: Verdict | None) -> None:
-        """Note what the guards found; the first verdict that stops decides."""
-        self.reports += self.progress.watch.take_reports()
+        """Note what the guards found; the first verdict that stops decides. Note what the host ends."""
+        reports = self.progress.watch.take_reports()
+        self.reports += reports
         if verdict is not None and self.verdict is None:
             self.verdict = verdict
             self.reports.append(verdict)
             self.stop_wanted = self.stop_wanted or verdict.message
+        for report in reports:
+            self.suspect(report)
+        if self.progress.step_ended:
+            self.end_step(self.progress.step_ended)
+
+    def suspect(self, verdict: Verdict) -> None:
+        """Look closer where the program wants it: once for a kind of verdict and half-cycle."""
+        wanted = self.program.on_suspicion or self.program.after_suspicion == "pause"
+        if verdict.tier != SUSPECT_TIER or not wanted or self.phase != "test" or self.end is not None:
+            return
+        self.course.suspect(verdict, self.progress.half_cycle_at(verdict.time_s))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the segment that runs is to be stopped, to go on from there."""
+        suspects = self.phase == "test" and self.course.suspicion is not None
+        return suspects or bool(self.course.step_ended)
+
+    def end_step(self, why: str) -> None:
+        """The host ends the step that runs."""
+        if self.end is None and not self.course.step_ended:
+            self.course.step_ended = why
+
+    def demand(self, target_K: float) -> None:
+        """Demand a temperature until the next demand or the run's end. Raises NotAllowedError, BusyError."""
+        if self.chamber is None:
+            raise NotAllowedError(
+                f"run {self.number} waits for a temperature, but station {self.info.station} has no chamber"
+            )
+        self.chamber.demand(self.number, target_K)
+        self.course.demanded_K = target_K
+
+    def _settled(self, target_K: float, tolerance_K: float) -> bool:
+        return self.chamber is not None and self.chamber.settled(target_K, tolerance_K)
+
+    def waits_for(self) -> str:
+        """Say what the step that runs waits for; empty if for nothing."""
+        wait = wait_of(self.progress.current_step)
+        runs = self.info.state == "running" and self.end is None and not self.course.step_ended
+        return waits_for(wait, self.number) if wait is not None and runs else ""
+
+    def waits_for_person(self) -> bool:
+        """Whether the step that runs waits for a person."""
+        return bool(self.waits_for()) and not isinstance(wait_of(self.progress.current_step), Soak)
 
     def snapshot(self) -> RunInfo:
         """Return the run as other programs see it, with its newest values."""
         progress = self.progress
         # At open circuit after a stop, the newest sample's E and I are no longer what is there.
-        has_values = progress.step >= 0 and not self.open_confirmed
+        has_values = progress.begun and not self.open_confirmed
         return self.info.model_copy(
             update={
                 "t_s": progress.t_s,
@@ -130,6 +193,7 @@ class ActiveRun:
                 "samples": self._samples,
                 "verdict": self.verdict,
                 "open_circuit_confirmed": self.open_confirmed,
+                "waits_for": self.waits_for(),
             }
         )
 
@@ -142,10 +206,15 @@ class ActiveRun:
             stamps["started_unix_s"] = self._clock.unix()
         if state in ENDED:
             stamps["ended_unix_s"] = self._clock.unix()
+            if self.chamber is not None:
+                self.chamber.release(self.number)
         self.info = self.snapshot().model_copy(update={"state": state, "reason": reason, **stamps})
         self._store.save_run(self.info)
-        data: dict[str, object] = {"state": state, "reason": reason}
-        self._recorder.event(self.number, "state", self.progress.t_s, data)
+        self.tell("state", {"state": state, "reason": reason})
+
+    def tell(self, kind: str, data: dict[str, object]) -> None:
+        """Record an event of now; it is published after its commit."""
+        self._recorder.event(self.number, kind, self.progress.t_s, data)
 
     def new_segment(self, program: Program, phase: Phase) -> Ticket:
         """Prepare the next segment: its ticket, and its place in run time."""
@@ -153,7 +222,9 @@ class ActiveRun:
         self.ticket = Ticket(
             run=self.number, segment=number, program=program.digest(), folder=self._store.identity
         )
-        self.segment, self.phase, self.end, self._gap_possible = program, phase, None, False
+        first = self._first_place(program.steps, phase)
+        self.segment, self.phase, self.end, self.gap_possible = program, phase, None, False
+        self.course.interrupting = False
         self.offset_s = self.progress.t_s + self._open_for_s() if number else 0.0
         if self.info.simulated and number:
             # A simulated clock may run faster than ours: UTC goes on with run time.
@@ -161,12 +232,29 @@ class ActiveRun:
         else:
             self._anchor_unix_s = self._clock.unix()
         self._zero_unix_s = self._anchor_unix_s - self.offset_s
-        self.progress.begin_segment(self.offset_s)
+        self.progress.begin_segment(self.offset_s, self.section(phase), first)
         self.progress.judging = phase == "test"
         self.save_ticket("intent")
         # Without it, recovery would take the time at open circuit for time under current.
         self.save_progress()
         return self.ticket
+
+    def _first_place(self, nodes: Nodes, phase: Phase) -> Position:
+        """Return the place where a segment begins; keep that of the test while something else runs."""
+        first = first_position(nodes)
+        if phase != "test":
+            if self.phase == "test":
+                self.course.place = self.progress.position()
+            return first
+        place = self.test_place()
+        self.course.place, self.course.suspicion = None, None
+        if (place.step, place.loops) == (first.step, first.loops) and not place.over:
+            return first.model_copy(update={"reference_V": place.reference_V})
+        return first
+
+    def test_place(self) -> Position:
+        """Where the test goes on."""
+        return self.course.place or self.progress.position()
 
     def _open_for_s(self) -> float:
         """Time since the last segment ended; by UTC where another daemon saw it end."""
@@ -176,13 +264,12 @@ class ActiveRun:
             return max(0.0, self._clock.unix() - self.ended_unix_s)
         return 0.0
 
-    def resume_segment(self, ticket: Ticket, program: Program, offset_s: float, anchor_unix_s: float) -> None:
+    def resume_segment(self, stored: StoredTicket, phase: Phase) -> None:
         """Remember a segment that an earlier daemon started."""
-        self.ticket, self.segment = ticket, program
-        self.offset_s, self._anchor_unix_s = offset_s, anchor_unix_s
-        self._zero_unix_s = anchor_unix_s - offset_s
-        afterwards = bool(program.steps) and program.steps == self.program.afterwards
-        self.phase = "afterwards" if afterwards else "test"
+        self.ticket, self.segment, self.phase = stored.ticket, stored.program, phase
+        self.offset_s, self._anchor_unix_s = stored.offset_s, stored.anchor_unix_s
+        self._zero_unix_s = stored.anchor_unix_s - stored.offset_s
+        self.progress.section = self.section(phase)
 
     def taken_over(self, position: Position) -> None:
         """The channel still holds the segment."""
@@ -201,10 +288,6 @@ class ActiveRun:
         elif self.stop_wanted is None and self.info.state != "lost":
             self.change("lost", reason)
 
-    def rest(self) -> Program:
-        """Return what is still to run from the place that was reached."""
-        return self.program.remainder(self.progress.position()) if self.ticket else self.program
-
     def save_ticket(self, state: Literal["intent", "started", "refused", "ended"]) -> None:
         """Queue the ticket with its state."""
         if self.ticket is not None:
@@ -212,16 +295,16 @@ class ActiveRun:
 
     def expect_gap(self) -> None:
         """An earlier daemon fetched samples that it may not have stored: look for a gap at the next one."""
-        self._gap_possible = True
+        self.gap_possible = True
 
-    def _look_for_gap(self, t_s: float) -> None:
-        if not self._gap_possible:
+    def look_for_gap(self, t_s: float) -> None:
+        """Note the gap before something measured at run time ``t_s`` that an earlier daemon may have left."""
+        if not self.gap_possible:
             return
-        self._gap_possible = False
+        self.gap_possible = False
         last_s = self.progress.t_s
         if t_s - last_s > 1.5 * self.program.watch_s:
-            reason = "samples that were fetched but not yet stored when the daemon died"
-            self._recorder.gap(self.number, Gap(t_from_s=last_s, t_to_s=t_s, reason=reason))
+            self.gap("samples that were fetched but not yet stored when the daemon died", last_s, t_s)
 
     def take(self, columns: Columns, rows: slice) -> Verdict | None:
         """Follow new samples of this run: its number, run time, charge and half-cycle are filled in.
@@ -231,7 +314,7 @@ class ActiveRun:
         t = [t_s + self.offset_s for t_s in columns.t_s[rows]]
         if not all(map(math.isfinite, t)):
             raise InstrumentError("a sample has no finite t_s; its driver has a fault")
-        self._look_for_gap(t[0])
+        self.look_for_gap(t[0])
         charge, half_cycle, verdict = self.progress.take(
             t, columns.voltage_V[rows], columns.current_A[rows], columns.step[rows], columns.visit[rows]
         )
@@ -239,19 +322,6 @@ class ActiveRun:
         columns.t_s[rows], columns.charge_C[rows], columns.half_cycle[rows] = t, charge, half_cycle
         self._samples += len(t)
         return verdict
-
-    def in_run_time(self, spectrum: Spectrum) -> Spectrum:
-        """Return a spectrum as the store keeps it: run number and run time."""
-        offset = self.offset_s
-        self._look_for_gap(spectrum.t_start_s + offset)
-        return spectrum.model_copy(
-            update={
-                "channel": self.number,
-                "t_start_s": spectrum.t_start_s + offset,
-                "t_end_s": spectrum.t_end_s + offset,
-                "t_s": tuple(t + offset for t in spectrum.t_s),
-            }
-        )
 
     def record(self) -> None:
         """Hand over verdicts and half-cycles, and a snapshot of the guards when it is time."""
@@ -271,7 +341,7 @@ class ActiveRun:
     def save_progress(self) -> None:
         """Queue the state of guards and progress as it is after the newest handed-over sample."""
         self._saved_s = self.progress.t_s
-        state = self.progress.state()
+        state = {**self.progress.state(), "course": self.course.state()}
         if self.end is not None:
             position = self.end.position.model_dump(mode="json")
             state["end"] = {
@@ -308,57 +378,19 @@ class ActiveRun:
             data |= {"voltage_V": outcome.voltage_V, "current_A": outcome.current_A}
         self._recorder.event(self.number, "alarm", self.progress.t_s, data)
 
-    def next_segment(self) -> Program | None:
-        """Return what follows the segment that has ended, if the run goes on without a stop."""
-        goes_on = self.phase == "test" and self.verdict is None and self.stop_wanted is None
-        if self.end is None or not goes_on or self.end.reason != "complete":
-            return None
-        rest = self.program.remainder(self.end.position)
-        return rest if rest.steps else None
-
-    def keeps_its_place(self) -> bool:
-        """Whether the run is to be paused now that its segment has ended, and not to be ended."""
-        if self.end is None or not self.pausing or self.verdict is not None:
-            return False
-        return bool(self.program.remainder(self.end.position).steps) or self.end.reason != "complete"
-
-    def judge_end(self) -> tuple[RunState, str]:
-        """Return the state that ends the run, and why."""
-        if self.verdict is not None:
-            planned = self.verdict.kind in self.program.ends_on
-            state: RunState = "finished" if planned else "protected"
-            return self.info.outcome or state, self.verdict.message
-        if self.info.outcome is not None:
-            return self.info.outcome, self.stop_wanted or self.info.reason
-        if self.stop_wanted is not None and not self.pausing:
-            return "stopped", self.stop_wanted
-        if self.end is None or self.end.reason == "complete":
-            return "finished", "all steps done"
-        return "failed", self.end.message or "the segment ended before its end for an unknown reason"
-
     def conclude(self, outcome: RunState, reason: str) -> None:
         """The circuit is open; only ``afterwards`` is still to run."""
         self.info = self.info.model_copy(update={"outcome": outcome})
         self.change("stopping", reason)
         self.closed()
 
-    def segment_ended(self, end: SegmentEnd) -> None:
-        """The segment is over and drained: judge why, and keep the place."""
+    def note_end(self, end: SegmentEnd) -> None:
+        """The segment is over and drained: see :func:`scheduler.segments.ended`."""
         self.end = end
         self._ended_monotonic_s, self.ended_unix_s = self._clock.monotonic(), self._clock.unix()
-        if self.phase == "test":
-            if self.verdict is None and self._hit_a_limit(end):
-                self.heed(self.progress.tripped(end.message))
-            self.progress.arrive(end.position)
-        if end.reason == "fault" and self._gap_possible:
-            t_s = self.progress.t_s
-            reason = "the segment ended while no daemon watched: its last samples may be missing"
-            self._recorder.gap(self.number, Gap(t_from_s=t_s, t_to_s=t_s, reason=reason))
-        self.save_ticket("ended")
-        self.record()
-        self.save_progress()
 
-    def _hit_a_limit(self, end: SegmentEnd) -> bool:
-        """Whether a limit on board ended the segment, by its word or by samples an earlier daemon fetched."""
-        unseen = end.reason == "fault" and self._gap_possible
-        return end.reason == "limit" or (unseen and self.progress.at_voltage_limit())
+    def gap(self, reason: str, t_from_s: float | None = None, t_to_s: float | None = None) -> None:
+        """Record that samples are missing; by default at the place that was reached."""
+        begin_s = self.progress.t_s if t_from_s is None else t_from_s
+        end_s = self.progress.t_s if t_to_s is None else t_to_s
+        self._recorder.gap(self.number, Gap(t_from_s=begin_s, t_to_s=end_s, reason=reason))

@@ -140,8 +140,9 @@ class Service:
 
     def waits_for(self, run: int) -> str:
         """Say what a run waits for; empty if it does not."""
-        queue = self._queues.get(self.info(run).station)
-        return "" if queue is None else queue.why_waiting(run)
+        info = self.info(run)
+        queue = self._queues.get(info.station)
+        return info.waits_for or ("" if queue is None else queue.why_waiting(run))
 
     def instruments(self) -> list[InstrumentInfo]:
         """Return every instrument of service.toml."""
@@ -215,7 +216,11 @@ class Service:
         return active.snapshot()
 
     def resume(self, run: int) -> RunInfo:
-        """Go on with a paused run. Raises NotAllowedError."""
+        """Go on with a paused run, or with one whose step waits for a person. Raises NotAllowedError."""
+        active = self._runs.get(run)
+        if active is not None and active.waits_for_person():
+            self._place(active.info.station).keeper.go_on(active)
+            return active.snapshot()
         active = self._alive(run, {"paused"})
         self._place(active.info.station).keeper.resume(active)
         return active.snapshot()

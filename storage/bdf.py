@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.program import Program
 from storage.columns import Columns, length
 from storage.tables import StoredTicket
 
@@ -38,7 +39,10 @@ DESCRIPTIONS = {
     "voltage_volt": "V; working electrode against counter electrode",
     "current_ampere": "A; > 0 oxidises (strips) the working electrode",
     "unix_time_second": "s; UTC, from one anchor a segment",
-    "cycle_count": "1; half_cycle // 2 + 1",
+    "cycle_count": (
+        "1; pass of the loop that counts cycles, from 1 (0: before the first); "
+        "half_cycle // 2 + 1 where no loop does"
+    ),
     "step_count": "1; steps passed so far, from 1, never reset",
     "step_id": "1; number of the step in the program, from 0",
     "visit": "1; which pass of the step, all loops around it counted",
@@ -129,9 +133,31 @@ class ChargeCounter:
         return np.asarray(passed)
 
 
-def cycle_count(samples: Columns) -> NDArray[np.int32]:
-    """Return the number of the cycle, two half-cycles each, from 1."""
-    return np.asarray(samples["half_cycle"] // 2 + 1, dtype=np.int32)
+class CycleCounter:
+    """Numbers the cycles of a run whose samples come piece by piece, in order."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._counts = program.counts_cycles
+        self._steps = {step.index for step, _ in program.walk()}
+        self._last = 0
+
+    def count(self, samples: Columns) -> NDArray[np.int32]:
+        """Return the number of the cycle: as the program counts them, else two half-cycles each, from 1.
+
+        What runs after the test, or was put into it on a suspicion, belongs to the cycle before.
+        """
+        if not self._counts or not length(samples):
+            return np.asarray(samples["half_cycle"] // 2 + 1, dtype=np.int32)
+        starts = [start for start, _ in _stretches(samples)]
+        numbers = [self._cycle(*_visit(samples, start)) for start in starts]
+        lengths = np.diff([*starts, length(samples)])
+        return np.repeat(np.asarray(numbers, dtype=np.int32), lengths)
+
+    def _cycle(self, step: int, visit: int) -> int:
+        if step in self._steps:
+            self._last = self._program.cycle(step, visit)
+        return self._last
 
 
 def _stretches(samples: Columns) -> list[tuple[int, int]]:

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 from protocols.errors import StorageError
 from protocols.measurements import COLUMNS, as_json
-from storage import bdf, parquet
-from storage.bdf import LOSSLESS, ChargeCounter, StepCounter
+from storage import parquet
+from storage.bdf import LOSSLESS, ChargeCounter, CycleCounter, StepCounter
 from storage.columns import Columns, regroup
 from storage.describe import describe
 from storage.files import whole_file, write_json
@@ -85,12 +85,13 @@ def _write_json(reader: Reader, run: int, path: Path) -> list[str]:
 def _bdf_groups(reader: Reader, run: int) -> Iterator[Columns]:
     """Yield the samples as columns that both BDF 1.3.0 and the ``bdf`` tool know."""
     steps, charges = StepCounter(), ChargeCounter()
+    cycles = CycleCounter(reader.program(run))
     to_unix = reader.clock(run)
     for group in regroup(reader.pieces(run), COLUMNS, ROWS):
         yield {
             **{LOSSLESS[name]: group[name] for name in MEASURED},
             "unix_time_second": to_unix(group["t_s"]),
-            "cycle_count": bdf.cycle_count(group),
+            "cycle_count": cycles.count(group),
             "step_count": steps.count(group),
             **charges.count(group),
         }

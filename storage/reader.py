@@ -23,6 +23,7 @@ from protocols.errors import NotFoundError, StorageError
 from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
+from protocols.verdicts import Verdict
 from storage import bdf, chunks, journal, parquet, tables
 from storage.columns import Columns, between, join, of_block
 from storage.database import open_reader
@@ -127,11 +128,9 @@ class Reader:
             records.HalfCycle.model_validate_json(row.value) for row in self._of_run(tables.HalfCycle, run)
         ]
 
-    def verdicts(self, run: int) -> list[measurements.Verdict]:
+    def verdicts(self, run: int) -> list[Verdict]:
         """Return what guards found in a run, by time."""
-        return [
-            measurements.Verdict.model_validate_json(row.value) for row in self._of_run(tables.Verdict, run)
-        ]
+        return [Verdict.model_validate_json(row.value) for row in self._of_run(tables.Verdict, run)]
 
     def gaps(self, run: int) -> list[records.Gap]:
         """Return the stretches of a run whose samples are missing, by time."""

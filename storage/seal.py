@@ -12,8 +12,8 @@ from pathlib import Path
 
 from protocols.errors import StorageError
 from protocols.measurements import COLUMNS
-from storage import bdf, parquet
-from storage.bdf import LOSSLESS, StepCounter
+from storage import parquet
+from storage.bdf import LOSSLESS, CycleCounter, StepCounter
 from storage.columns import Columns, regroup
 from storage.describe import describe
 from storage.files import make_folder, run_folder, sha256, whole_file, write_json
@@ -68,13 +68,13 @@ def _write(folder: Path, reader: Reader, run: int) -> SealedFile:
 
 def _row_groups(pieces: Iterable[Columns], reader: Reader, run: int) -> Iterator[Columns]:
     """Yield row groups of a run's file: the stored columns, and BDF's that follow from them."""
-    steps = StepCounter()
+    steps, cycles = StepCounter(), CycleCounter(reader.program(run))
     to_unix = reader.clock(run)
     for group in regroup(pieces, COLUMNS, ROW_GROUP):
         yield {
             **{LOSSLESS[name]: values for name, values in group.items()},
             "unix_time_second": to_unix(group["t_s"]),
-            "cycle_count": bdf.cycle_count(group),
+            "cycle_count": cycles.count(group),
             "step_count": steps.count(group),
         }
 

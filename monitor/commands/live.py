@@ -222,7 +222,7 @@ def pause(run: RunArgument, config: ConfigOption = None, json: JsonOption = Fals
 
 
 def resume(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Go on with a paused run from where it was."""
+    """Go on with a paused run from where it was, or with one that waits for a person."""
     with client_of(config) as client:
         _show(client.resume(run), json)
 

@@ -33,8 +33,8 @@ def describe(info: RunInfo, waits_for: str = "", longest_s: float | None = None)
     parts = [f"run {info.run} {info.name}: {info.state.upper()}", f"{info.t_s / 3600:.2f} h{total}"]
     if info.voltage_V is not None and info.current_A is not None and info.state not in ENDED:
         parts += [f"E {info.voltage_V * 1e3:.2f} mV, I {info.current_A * 1e3:.3f} mA", info.step]
-    if waits_for:
-        parts.append(f"waits for {waits_for}")
+    if waits_for or info.waits_for:
+        parts.append(f"waits for {waits_for or info.waits_for}")
     if info.reason:
         parts.append(info.reason)
     return " · ".join(part for part in parts if part)

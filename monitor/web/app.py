@@ -107,7 +107,7 @@ def _add_commands(app: FastAPI, service: Service) -> None:
 
     @app.post("/api/v1/runs/{run}/resume")
     async def resume(run: int) -> RunInfo:
-        """Go on from there."""
+        """Go on from there, or end a step that waits for a person."""
         return service.resume(run)
 
     @app.post("/api/v1/runs/{run}/ack")

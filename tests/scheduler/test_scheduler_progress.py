@@ -184,10 +184,11 @@ def test_after_a_gap_a_new_step_counts_from_one_interval_before_its_first_sample
 
 
 def test_time_and_charge_of_a_step_go_on_in_the_next_segment() -> None:
-    progress = Progress(program(driven(0, CURRENT_A, 100.0)))
+    whole = program(driven(0, CURRENT_A, 100.0))
+    progress = Progress(whole)
     progress.take([0.0, 1.0, 2.0], [0.1] * 3, [CURRENT_A] * 3, [0] * 3, [0] * 3)
     progress.arrive(Position(step=0, time_s=2.5, charge_C=2.5 * CURRENT_A))
-    progress.begin_segment(1000.0)
+    progress.begin_segment(1000.0, whole, progress.position())
     progress.take([1000.0, 1001.0], [0.1] * 2, [CURRENT_A] * 2, [0] * 2, [0] * 2)
     position = progress.position()
     assert position.time_s == pytest.approx(3.5)

@@ -20,10 +20,20 @@ from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
 from protocols.errors import InstrumentError, SandtimeError, StorageError, UnreachableError
 from protocols.measurements import Block, Spectrum, empty_block
-from protocols.nodes import ConstantCurrent, Geis, Node, Peis, Repeat, Step, set_current_A
+from protocols.nodes import (
+    ConstantCurrent,
+    ConstantVoltage,
+    Geis,
+    Node,
+    Peis,
+    Repeat,
+    Step,
+    VoltageSweep,
+    set_current_A,
+)
 from protocols.position import Position, visit_number
 from protocols.program import Limits, Program
-from protocols.records import Gap, HalfCycle, RunInfo, Ticket
+from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.tree import parts
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
@@ -64,6 +74,19 @@ def runs_away(t_away_s: float) -> Voltage:
         return 5.0 if current_A and t_s >= t_away_s else ohmic(step, t_s, current_A)
 
     return voltage
+
+
+Current = Callable[[Step, float], float]
+"""I from the step and the time in this visit of it."""
+
+
+def plain(step: Step, time_s: float) -> float:
+    """Return the current that is set; where E is set instead, one that falls from E/R to a tenth of it."""
+    if isinstance(step, ConstantVoltage):
+        return step.voltage_V / OHM * (0.1 + 0.9 * math.exp(-time_s / 10.0))
+    if isinstance(step, VoltageSweep):
+        return 1e-5
+    return set_current_A(step)
 
 
 @dataclass(frozen=True)
@@ -123,14 +146,25 @@ def _visits(
 class Segment:
     """What a channel holds in its memory."""
 
-    def __init__(self, channel: int, program: Program, marker: str, begun_s: float, voltage: Voltage) -> None:
+    def __init__(
+        self,
+        channel: int,
+        program: Program,
+        marker: str,
+        begun_s: float,
+        voltage: Voltage,
+        current: Current = plain,
+        z_scale: float = 1.0,
+    ) -> None:
+        self.program = program
         self.marker = marker
         self.begun_s = begun_s
         self.stretches = stretches(program)
         self.end_s = self.stretches[-1].t1_s
         self.reason: EndReason = "complete"
         self._channel = channel
-        self._rows = [row for stretch in self.stretches for row in _rows(stretch, program, voltage)]
+        self._z_scale = z_scale
+        self._rows = [row for stretch in self.stretches for row in _rows(stretch, program, voltage, current)]
         self._fetched_s = -1.0
         self.told_end = False
         for t_s, voltage_V, current_A, *_ in self._rows:
@@ -159,8 +193,10 @@ class Segment:
         block["channel"] = self._channel
         for place, name in enumerate(("t_s", "voltage_V", "current_A", "step", "visit")):
             block[name] = [row[place] for row in rows]
-        sweeps = [s for s in self.stretches if isinstance(s.step, Geis) and since_s < s.t1_s <= until_s]
-        return block, [_spectrum(self._channel, stretch) for stretch in sweeps]
+        sweeps = [
+            s for s in self.stretches if isinstance(s.step, Geis | Peis) and since_s < s.t1_s <= until_s
+        ]
+        return block, [_spectrum(self._channel, stretch, self._z_scale) for stretch in sweeps]
 
     def passed(self) -> Iterator[tuple[int, int, float, float]]:
         """Yield step, visit, seconds and charge of everything that was run: the truth."""
@@ -171,21 +207,30 @@ class Segment:
 
 
 def _rows(
-    stretch: Stretch, program: Program, voltage: Voltage
+    stretch: Stretch, program: Program, voltage: Voltage, current: Current
 ) -> Iterator[tuple[float, float, float, int, int]]:
-    if isinstance(stretch.step, Geis):
+    step = stretch.step
+    if isinstance(step, Geis | Peis):
         return
-    count = int((stretch.t1_s - stretch.t0_s) / program.watch_s - 1e-9)
-    times = [stretch.t0_s + k * program.watch_s for k in range(count + 1)] + [stretch.t1_s]
-    for t_s in times:
-        current = stretch.current_A
-        yield t_s, voltage(stretch.step, t_s, current), current, stretch.step.index, stretch.visit
+    for t_s in _times(stretch, program):
+        current_A = current(step, step.done_s + t_s - stretch.t0_s)
+        yield t_s, voltage(step, t_s, current_A), current_A, step.index, stretch.visit
 
 
-def _spectrum(channel: int, stretch: Stretch) -> Spectrum:
-    assert isinstance(stretch.step, Geis)
+def _times(stretch: Stretch, program: Program) -> list[float]:
+    """When samples are taken: at both ends and each interval, closer together where a step begins densely."""
+    step, length_s = stretch.step, stretch.t1_s - stretch.t0_s
+    dense_s = max(0.0, step.dense_s - step.done_s) if isinstance(step, ConstantCurrent) else 0.0
+    times = list(np.arange(0.0, min(dense_s, length_s), getattr(step, "dense_interval_s", 1.0)))
+    count = int(length_s / program.watch_s - 1e-9)
+    times += [k * program.watch_s for k in range(count + 1) if k * program.watch_s >= dense_s]
+    return [stretch.t0_s + float(time_s) for time_s in times] + [stretch.t1_s]
+
+
+def _spectrum(channel: int, stretch: Stretch, scale: float) -> Spectrum:
+    assert isinstance(stretch.step, Geis | Peis)
     frequency = np.array(stretch.step.frequencies())
-    z = 10.0 + 90.0 / (1.0 + 2j * np.pi * frequency * 1e-2)
+    z = scale * (10.0 + 90.0 / (1.0 + 2j * np.pi * frequency * 1e-2))
     times = np.linspace(stretch.t0_s, stretch.t1_s, len(frequency) + 1)[1:]
     return Spectrum(
         channel=channel,
@@ -198,6 +243,7 @@ def _spectrum(channel: int, stretch: Stretch) -> Spectrum:
         z_imag_ohm=tuple(z.imag.tolist()),
         t_s=tuple(times.tolist()),
         current_A=stretch.current_A,
+        amplitude=stretch.step.amplitude_A if isinstance(stretch.step, Geis) else stretch.step.amplitude_V,
     )
 
 
@@ -213,6 +259,9 @@ class ScriptedInstrument:
         self.host: HostClock | None = None
         """The host's clock, where it is to go as fast as the instrument's."""
         self.voltage: Voltage = ohmic
+        self.current: Current = plain
+        self.z_scales = [1.0]
+        """By how much |Z| differs from the usual in the next segments; the last one counts for the rest."""
         self.journal = journal
         """Every command, in the order in which they came."""
         self.reachable = True
@@ -271,7 +320,8 @@ class ScriptedInstrument:
             error, self.refusal = self.refusal, None
             raise error
         assert not self.running(channel), "a channel that runs was started again"
-        segment = Segment(channel, program, ticket.marker, self.now_s, self.voltage)
+        z_scale = self.z_scales.pop(0) if len(self.z_scales) > 1 else self.z_scales[0]
+        segment = Segment(channel, program, ticket.marker, self.now_s, self.voltage, self.current, z_scale)
         self.held[channel] = segment
         self.past.append(segment)
         self._followed.add(channel)
@@ -346,6 +396,27 @@ class ScriptedInstrument:
         return SegmentEnd(segment.reason, stretch.position(segment.end_s), f"ended by {segment.reason}")
 
 
+class ScriptedChamber:
+    """See :class:`scheduler.waiting.Chamber`. It is where the test puts it."""
+
+    def __init__(self, temperature_K: float = 298.15) -> None:
+        self.temperature_K = temperature_K
+        self.demands: list[tuple[int, float]] = []
+        self.released: list[int] = []
+        self.refusal: SandtimeError | None = None
+
+    def demand(self, run: int, target_K: float) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.demands.append((run, target_K))
+
+    def release(self, run: int) -> None:
+        self.released.append(run)
+
+    def settled(self, target_K: float, tolerance_K: float) -> bool:
+        return abs(self.temperature_K - target_K) <= tolerance_K
+
+
 class TellingStore(Store):
     """A store that notes in the instrument's journal what is handed to it; its disk may be full."""
 
@@ -353,6 +424,8 @@ class TellingStore(Store):
         super().__init__(folder)
         self.journal = journal
         self.full = False
+        self.holds: Callable[[], bool] | None = None
+        """While it is true, commits wait: a kill then loses what was queued."""
 
     def add_samples(self, block: Block) -> None:
         self.journal.append("store samples")
@@ -365,6 +438,10 @@ class TellingStore(Store):
     def add_half_cycle(self, run: int, half_cycle: HalfCycle) -> None:
         self.journal.append(f"store half-cycle {half_cycle.number}")
         super().add_half_cycle(run, half_cycle)
+
+    def add_event(self, run: int | None, event: Event) -> None:
+        self.journal.append(f"event {event.kind}")
+        super().add_event(run, event)
 
     def add_gap(self, run: int, gap: Gap) -> None:
         self.journal.append("store gap")
@@ -379,6 +456,8 @@ class TellingStore(Store):
     async def commit(self) -> list[StoredEvent]:
         if self.full:
             raise StorageError("the disk is full")
+        while self.holds is not None and self.holds():  # noqa: ASYNC110  # a test says what it waits for
+            await asyncio.sleep(0.001)
         events = await super().commit()
         self.journal.append("committed")
         return events
@@ -411,6 +490,8 @@ class Bench:
     store: TellingStore = field(init=False)
     recorder: Recorder = field(init=False)
     keeper: Keeper = field(init=False)
+    chamber: ScriptedChamber | None = None
+    """The chamber that every run's cell stands in."""
     _task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -456,12 +537,14 @@ class Bench:
         )
         self.store.add_run(info, program, {})
         run = ActiveRun(info, program, self.store, self.recorder, self.host.clock())
+        run.chamber = self.chamber
         self.keeper.submit(channel, run)
         return run
 
     def recover(self, number: int, channel: int = 0) -> ActiveRun:
         """Rebuild a run from what is stored, and hand it to the keeper."""
         run = rebuild(self.store.reader.run(number), self.store, self.recorder, self.host.clock())
+        run.chamber = self.chamber
         if run.ticket is None:
             self.keeper.submit(channel, run)
         else:
@@ -481,6 +564,16 @@ class Bench:
         mine = [stored.event for stored in self.events if stored.run == run]
         return [str(event.data["state"]) for event in mine if event.kind == "state"]
 
+    def data(self, run: int, kind: str) -> list[dict[str, object]]:
+        """Return what a run's published events of a kind say."""
+        mine = [stored.event for stored in self.events if stored.run == run]
+        return [event.data for event in mine if event.kind == kind]
+
+    async def killed(self) -> None:
+        """The daemon is killed with all that was not committed, and a new one starts."""
+        await self.die()
+        await self.live()
+
     def kinds(self, run: int) -> list[str]:
         """Return the kinds of a run's published events."""
         return [stored.event.kind for stored in self.events if stored.run == run]
@@ -495,7 +588,7 @@ async def bench_in(folder: Path) -> AsyncIterator[Bench]:
         yield bench
     finally:
         await bench.rest()
-        bench.store.full = False
+        bench.store.full, bench.store.holds = False, None
         await bench.store.close()
 
 

@@ -1,0 +1,124 @@
+"""What a keeper commands: each command's intent is durable before it, its outcome before the next one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from drivers.instrument import Instrument, SegmentEnd
+from protocols.errors import BusyError, InstrumentError, StorageError
+from protocols.program import Program
+from protocols.records import RunState
+from scheduler import segments
+from scheduler.recorder import Recorder
+from scheduler.run import ActiveRun, Phase
+
+log = logging.getLogger(__name__)
+
+
+class Commands:
+    """Starts segments and opens circuits on one instrument. Called by its keeper's task alone."""
+
+    def __init__(
+        self, instrument: Instrument, recorder: Recorder, on_end: Callable[[ActiveRun], None]
+    ) -> None:
+        self.runs: dict[int, ActiveRun] = {}
+        """Channel → the run that occupies it."""
+        self._instrument = instrument
+        self._recorder = recorder
+        self._on_end = on_end
+        self._tried: set[int] = set()
+        """Channels that were told to open in this turn."""
+
+    def begin_turn(self) -> None:
+        """Every channel may be told to open again."""
+        self._tried.clear()
+
+    async def start(self, channel: int, run: ActiveRun, program: Program, phase: Phase) -> bool:
+        """Start a segment: intent durable, command, outcome durable. Returns whether it runs."""
+        ticket = run.new_segment(program, phase)
+        try:
+            await self._recorder.commit()
+            wanted = run.stop_wanted is None
+            if wanted:
+                run.is_open.clear()
+                await self._instrument.start(channel, program, ticket)
+        except (StorageError, InstrumentError, BusyError) as error:
+            return await self._refused(channel, run, f"could not start: {error}")
+        if not wanted:
+            return await self._refused(channel, run, run.stop_wanted or "stopped before its start")
+        run.save_ticket("started")
+        if phase != "afterwards" and run.info.state != "running":
+            run.change("running")
+        await self._recorder.try_commit()
+        return True
+
+    async def _refused(self, channel: int, run: ActiveRun, why: str) -> bool:
+        await self.give_up(channel, run, why)
+        run.save_ticket("refused")
+        return False
+
+    async def open(self, channel: int, run: ActiveRun) -> bool:
+        """Open a run's circuit if it is not known to be open; return whether it is now.
+
+        Once in a turn, so that a channel that won't open does not keep the others from polls.
+        """
+        if run.open_confirmed or channel in self._tried:
+            return run.open_confirmed
+        self._tried.add(channel)
+        try:
+            run.opened(await self._instrument.stop(channel))
+        except InstrumentError as error:
+            run.not_opened(str(error))
+        return run.open_confirmed
+
+    async def open_wanted(self) -> None:
+        """Open every circuit that is to be opened; what can't be confirmed is tried again next turn."""
+        for channel, run in list(self.runs.items()):
+            if run.stop_wanted is not None and run.end is None and not run.open_confirmed:
+                await self.open(channel, run)
+                if run.info.state != "stopping":
+                    run.change("stopping", run.stop_wanted)
+
+    async def interrupt_wanted(self) -> None:
+        """Open the circuit where a run goes on in another segment: where the host has ended a step, say.
+
+        All samples must have been handed over: what is saved here stands behind the newest of them.
+        """
+        for channel, run in list(self.runs.items()):
+            stopped = run.stop_wanted is not None or run.end is not None or run.open_confirmed
+            if stopped or not run.interrupted:
+                continue
+            if not run.course.interrupting:
+                run.course.interrupting = True
+                run.save_progress()
+                await self._recorder.try_commit()
+            await self.open(channel, run)
+
+    async def give_up(self, channel: int, run: ActiveRun, why: str) -> None:
+        """No segment of the run is on the channel. What others started there is left alone."""
+        foreign = await self._is_foreign(channel, run)
+        if run.end is None:
+            # Nobody knows what became of the cell: the run must not go on by itself.
+            run.course.forget_interruption()
+            segments.ended(run, SegmentEnd("fault", run.progress.position(), why))
+        if foreign:
+            message = "the channel runs something that sandtime did not start; it is left alone"
+            log.error("%s channel %d: %s", self._instrument.name, channel + 1, message)
+            run.tell("alarm", {"message": message})
+            run.close_half_cycle(complete=False)
+            await self.end(channel, run, *segments.judge_end(run))
+
+    async def end(self, channel: int, run: ActiveRun, state: RunState, reason: str) -> None:
+        """End a run; its channel is free."""
+        run.change(state, reason)
+        self.runs.pop(channel, None)
+        await self._recorder.try_commit()
+        self._on_end(run)
+
+    async def _is_foreign(self, channel: int, run: ActiveRun) -> bool:
+        ours = "" if run.ticket is None else run.ticket.run_marker
+        return any(
+            look.channel == channel and look.running and not (ours and look.marker.startswith(ours))
+            for look in await self._instrument.look()
+        )

@@ -1,0 +1,53 @@
+"""What a run is in the middle of, beyond its place in the program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from protocols.position import Position
+from protocols.verdicts import Verdict
+
+
+@dataclass(slots=True)
+class Course:
+    """Intentions that outlive the daemon: saved before they are acted on."""
+
+    place: Position | None = None
+    """Where the test goes on, while what a suspicion asked for runs."""
+    step_ended: str = ""
+    """Why the host has ended the step that runs; empty if it has not."""
+    suspicion: Verdict | None = None
+    """What a guard suspects and is still to be looked into."""
+    interrupting: bool = False
+    """The segment is stopped by ourselves, to go on from there."""
+    suspected: dict[str, int] = field(default_factory=dict)
+    """Kind of verdict → half-cycle in which it last interrupted the run."""
+    retries: int = 0
+    """How often the present spectrum was measured again for a better amplitude."""
+    demanded_K: float | None = None
+    """Temperature that the run last demanded of its chamber."""
+
+    def suspect(self, verdict: Verdict, half_cycle: int) -> None:
+        """Look closer, unless that was done for this kind of verdict in this half-cycle."""
+        if self.suspicion is None and self.suspected.get(verdict.kind) != half_cycle:
+            self.suspicion = verdict
+            self.suspected[verdict.kind] = half_cycle
+
+    def forget_interruption(self) -> None:
+        """Nothing interrupts the run any more."""
+        self.step_ended, self.suspicion, self.interrupting = "", None, False
+
+    def state(self) -> dict[str, object]:
+        """Return it all, JSON-ready."""
+        dumped: dict[str, object] = _COURSE.dump_python(self, mode="json")
+        return dumped
+
+
+_COURSE = TypeAdapter(Course)
+
+
+def course_of(state: object) -> Course:
+    """Return what :meth:`Course.state` gave. Raises ValueError."""
+    return _COURSE.validate_python(state)
