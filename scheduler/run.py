@@ -20,7 +20,7 @@ from scheduler.columns import Columns
 from scheduler.course import Course
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
-from scheduler.waiting import Chamber, wait_of, waits_for
+from scheduler.waiting import ClimateOfRun, wait_of, waits_for
 from storage.store import Store
 from storage.tables import StoredTicket
 
@@ -47,8 +47,8 @@ class ActiveRun:
     ) -> None:
         self.info = info
         self.program = program
-        self.chamber: Chamber | None = None
-        """The chamber that the station stands in."""
+        self.climate: ClimateOfRun | None = None
+        """That of the chamber which the cell is in."""
         self.course = Course()
         self.forget_progress()
         self.verdict: Verdict | None = info.verdict
@@ -158,15 +158,15 @@ class ActiveRun:
 
     def demand(self, target_K: float) -> None:
         """Demand a temperature until the next demand or the run's end. Raises NotAllowedError, BusyError."""
-        if self.chamber is None:
+        if self.climate is None:
             raise NotAllowedError(
                 f"run {self.number} waits for a temperature, but station {self.info.station} has no chamber"
             )
-        self.chamber.demand(self.number, target_K)
+        self.climate.demand(self.number, target_K)
         self.course.demanded_K = target_K
 
     def _settled(self, target_K: float, tolerance_K: float) -> bool:
-        return self.chamber is not None and self.chamber.settled(target_K, tolerance_K)
+        return self.climate is not None and self.climate.settled(target_K, tolerance_K)
 
     def waits_for(self) -> str:
         """Say what the step that runs waits for; empty if for nothing."""
@@ -206,8 +206,8 @@ class ActiveRun:
             stamps["started_unix_s"] = self._clock.unix()
         if state in ENDED:
             stamps["ended_unix_s"] = self._clock.unix()
-            if self.chamber is not None:
-                self.chamber.release(self.number)
+            if self.climate is not None:
+                self.climate.release(self.number)
         self.info = self.snapshot().model_copy(update={"state": state, "reason": reason, **stamps})
         self._store.save_run(self.info)
         self.tell("state", {"state": state, "reason": reason})

@@ -14,6 +14,7 @@ from protocols.errors import BusyError, InstrumentError, NotAllowedError, Storag
 from protocols.program import Program
 from protocols.protocol import parse_protocol
 from protocols.records import ENDED, RunInfo, RunState
+from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig, StationConfig
 from scheduler.engine import Engine
@@ -68,6 +69,7 @@ class Service:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
             run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock)
+            run.climate = self._climate(info.station)
             self._runs[info.run] = run
             self._put_back(run)
         except Exception as error:
@@ -113,6 +115,7 @@ class Service:
         )
         self._store.add_run(info, program, _provenance(submission, station))
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
+        run.climate = self._climate(submission.station)
         run.change("queued")
         await self._store_new(run)
         self._runs[info.run] = run
@@ -253,6 +256,11 @@ class Service:
     def _place(self, station: str) -> _Place:
         wired = self._config.station(station)
         return _Place(self._engine.keepers[wired.instrument], wired.channel - 1)
+
+    def _climate(self, station: str) -> Climate | None:
+        """Return the climate of the chamber that a station's cell is in, if there is one."""
+        wired = self._config.stations.get(station)
+        return None if wired is None or wired.chamber is None else self._engine.climates[wired.chamber]
 
     def _put_back(self, run: ActiveRun) -> None:
         if run.info.station not in self._queues:

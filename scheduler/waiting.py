@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from analysis.steadiness import ChangeJudge, SlopeJudge
+from drivers.chamber import celsius
 from protocols.nodes import ChargePassed, Drift, HostEnd, Person, Rest, Soak, Steady, Step
 from protocols.units import format_amount
-
-ZERO_CELSIUS_K = 273.15
 
 Settled = Callable[[float, float], bool]
 """Whether the chamber is at a target within a tolerance, both in K, by a fresh reading."""
@@ -21,8 +20,8 @@ _Judge = Callable[[float, float, float, float], bool]
 """Whether a step is over, from t_s, E, I and the signed charge passed in the visit."""
 
 
-class Chamber(Protocol):
-    """What a run asks of the chamber its station stands in; see :mod:`scheduler.climate`."""
+class ClimateOfRun(Protocol):
+    """What a run asks of the chamber that its cell is in; see :class:`scheduler.climate.Climate`."""
 
     def demand(self, run: int, target_K: float) -> None:
         """Hold a temperature for a run. Raises NotAllowedError, BusyError."""
@@ -83,11 +82,6 @@ def in_vain(step: Rest) -> str:
     if isinstance(step.waits, Soak):
         return f"the chamber did not reach {celsius(step.waits.target_K)} {within}"
     return f"nobody said go on {within}"
-
-
-def celsius(temperature_K: float) -> str:
-    """Return a temperature for people."""
-    return f"{round(temperature_K - ZERO_CELSIUS_K, 2):g} °C"
 
 
 def _words(end: HostEnd) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scripted_instrument import CURRENT_A, Bench, ScriptedChamber, driven, program, runs_short
+from scripted_instrument import CURRENT_A, Bench, ScriptedClimate, driven, program, runs_short
 
 from protocols.errors import BusyError, NotAllowedError
 from protocols.nodes import ChargePassed, ConstantVoltage, Drift, HostEnd, Person, Rest, Soak, Steady, Step
@@ -230,40 +230,40 @@ def soaking(seconds: float = LONG_S) -> Program:
 
 
 async def test_a_soak_begins_when_the_chamber_is_there(bench: Bench) -> None:
-    chamber = bench.chamber = ScriptedChamber()
+    climate = bench.climate = ScriptedClimate()
     run = bench.submit(soaking())
     bench.keep()
     await bench.until(lambda: run.progress.t_s >= 100.0)
-    assert chamber.demands == [(run.number, HOT_K)]
-    assert "60 °C" in run.snapshot().waits_for
-    chamber.temperature_K = HOT_K + 0.4
+    assert climate.demands == [(run.number, HOT_K)]
+    assert "60.0 °C" in run.snapshot().waits_for
+    climate.temperature_K = HOT_K + 0.4
     there_s = run.progress.t_s
     await bench.until(lambda: run.progress.t_s >= there_s + 30.0)
-    chamber.temperature_K = HOT_K + 1.0
+    climate.temperature_K = HOT_K + 1.0
     left_s = run.progress.t_s
     await bench.until(lambda: run.progress.t_s >= left_s + 5.0)
-    chamber.temperature_K = HOT_K
+    climate.temperature_K = HOT_K
     there_s = run.progress.t_s
     await ended(bench, run)
     assert there_s + 49.0 <= seconds_in(bench, 0) <= there_s + 56.0
-    assert chamber.released == [run.number]
+    assert climate.released == [run.number]
 
 
 async def test_a_chamber_that_does_not_get_there(bench: Bench) -> None:
-    chamber = bench.chamber = ScriptedChamber()
+    climate = bench.climate = ScriptedClimate()
     run = bench.submit(soaking(6 * 3600.0))
     bench.instrument.tick_s = 5000.0
     bench.keep()
     await ended(bench, run, "failed")
-    assert run.info.reason == "the chamber did not reach 60 °C within 6 h"
-    assert chamber.released == [run.number]
+    assert run.info.reason == "the chamber did not reach 60.0 °C within 6 h"
+    assert climate.released == [run.number]
 
 
 @pytest.mark.parametrize("error", [NotAllowedError("60 °C is too hot"), BusyError("another run holds it")])
 @pytest.mark.parametrize("first", [True, False])
 async def test_a_chamber_that_refuses_fails_the_run(bench: Bench, error: Exception, first: bool) -> None:
-    chamber = bench.chamber = ScriptedChamber()
-    chamber.refusal = error  # type: ignore[assignment]  # both are errors of ours
+    climate = bench.climate = ScriptedClimate()
+    climate.refusal = error  # type: ignore[assignment]  # both are errors of ours
     whole = soaking() if first else program(driven(2, CURRENT_A, 5.0), *soaking().steps)
     run = bench.submit(whole)
     bench.keep()
@@ -280,28 +280,28 @@ async def test_a_station_without_a_chamber_cannot_soak(bench: Bench) -> None:
 
 
 async def test_a_temperature_is_demanded_again_by_a_new_daemon(bench: Bench) -> None:
-    chamber = bench.chamber = ScriptedChamber(HOT_K)
+    climate = bench.climate = ScriptedClimate(HOT_K)
     after = program(*soaking().steps, driven(2, CURRENT_A, 1e4))
     run = bench.submit(after)
     bench.keep()
     await bench.until(lambda: run.progress.step == 2 and run.progress.time_in_step_s > 0.5)
     await bench.recorder.commit()
-    chamber.demands.clear()
+    climate.demands.clear()
     await bench.killed()
     run = bench.recover(run.number)
     bench.keep()
     await bench.until(lambda: run.info.state == "running")
-    assert chamber.demands == [(run.number, HOT_K)]
+    assert climate.demands == [(run.number, HOT_K)]
 
 
 async def test_a_temperature_that_can_no_longer_be_had_opens_the_circuit(bench: Bench) -> None:
-    chamber = bench.chamber = ScriptedChamber(HOT_K)
+    climate = bench.climate = ScriptedClimate(HOT_K)
     run = bench.submit(program(*soaking().steps, driven(2, CURRENT_A, 1e4)))
     bench.keep()
     await bench.until(lambda: run.progress.step == 2 and run.progress.time_in_step_s > 0.5)
     await bench.recorder.commit()
     await bench.killed()
-    chamber.refusal = BusyError("another run holds it")
+    climate.refusal = BusyError("another run holds it")
     run = bench.recover(run.number)
     bench.keep()
     await ended(bench, run, "failed")

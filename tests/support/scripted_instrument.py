@@ -396,8 +396,8 @@ class ScriptedInstrument:
         return SegmentEnd(segment.reason, stretch.position(segment.end_s), f"ended by {segment.reason}")
 
 
-class ScriptedChamber:
-    """See :class:`scheduler.waiting.Chamber`. It is where the test puts it."""
+class ScriptedClimate:
+    """See :class:`scheduler.waiting.ClimateOfRun`. It is as warm as the test makes it."""
 
     def __init__(self, temperature_K: float = 298.15) -> None:
         self.temperature_K = temperature_K
@@ -490,8 +490,8 @@ class Bench:
     store: TellingStore = field(init=False)
     recorder: Recorder = field(init=False)
     keeper: Keeper = field(init=False)
-    chamber: ScriptedChamber | None = None
-    """The chamber that every run's cell stands in."""
+    climate: ScriptedClimate | None = None
+    """That of the chamber which every run's cell is in."""
     _task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
@@ -537,14 +537,14 @@ class Bench:
         )
         self.store.add_run(info, program, {})
         run = ActiveRun(info, program, self.store, self.recorder, self.host.clock())
-        run.chamber = self.chamber
+        run.climate = self.climate
         self.keeper.submit(channel, run)
         return run
 
     def recover(self, number: int, channel: int = 0) -> ActiveRun:
         """Rebuild a run from what is stored, and hand it to the keeper."""
         run = rebuild(self.store.reader.run(number), self.store, self.recorder, self.host.clock())
-        run.chamber = self.chamber
+        run.climate = self.climate
         if run.ticket is None:
             self.keeper.submit(channel, run)
         else:
