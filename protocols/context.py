@@ -133,7 +133,13 @@ class Context:
             return value.offset.value, True
         amount = self.level(value, here)
         low, high = self.window
-        if not low < amount.value < high:
+        if amount.value in (low, high):
+            message = f"'{amount.text}' is the safety limit itself, where noise would open the circuit."
+            hint = (
+                "Set the limit a little wider: 'voltage_window' in the cell file, or 'limits: {voltage: …}'."
+            )
+            self.problems.add(path, message, hint)
+        elif not low < amount.value < high:
             message = f"'{amount.text}' is not inside the safety limits {low:g} … {high:g} V."
             self.problems.add(path, message, "Change it, or the limits: 'limits: {voltage: …}'.")
         return amount.value, False

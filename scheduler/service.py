@@ -7,6 +7,7 @@ import hashlib
 import logging
 from dataclasses import dataclass
 
+from protocols.capabilities import Capabilities
 from protocols.cell import Cell
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
@@ -102,7 +103,7 @@ class Service:
         """Check, compile, store and queue a run. Raises InvalidFileError, NotAllowedError, StorageError."""
         station = self._config.station(submission.station)
         place = self._place(submission.station)
-        program = await asyncio.to_thread(self._compile, submission, place)
+        program = await asyncio.to_thread(self._compile, submission, self._able(submission.station))
         info = RunInfo(
             run=self._store.next_run(),
             name=submission.name or f"{program.protocol} on {program.cell.name}",
@@ -243,7 +244,16 @@ class Service:
         self.start_waiting()
         return info
 
-    def _compile(self, submission: Submission, place: _Place) -> Program:
+    def _able(self, station: str) -> Capabilities:
+        """Return what a station can do: its channel, and its chamber if it has one."""
+        place, climate = self._place(station), self._climate(station)
+        able = place.keeper.instrument.capabilities(place.channel)
+        if climate is None:
+            return able
+        return able.with_chamber(climate.chamber.temperature_min_K, climate.chamber.temperature_max_K)
+
+    @staticmethod
+    def _compile(submission: Submission, able: Capabilities) -> Program:
         protocol = parse_protocol(
             submission.protocol_text,
             submission.protocol_file,
@@ -251,7 +261,7 @@ class Service:
             included=submission.included,
         )
         cell: Cell = parse_cell(submission.cell_text, submission.cell_file)
-        return compile_program(protocol, cell, place.keeper.instrument.capabilities(place.channel))
+        return compile_program(protocol, cell, able)
 
     def _place(self, station: str) -> _Place:
         wired = self._config.station(station)
