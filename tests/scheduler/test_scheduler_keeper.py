@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from scripted_instrument import (
 from protocols.errors import BusyError, InstrumentError, UnreachableError
 from protocols.nodes import Rest
 from protocols.program import Program
+from protocols.records import Ticket
 from scheduler import keeper
 from scheduler.run import ActiveRun
 
@@ -505,3 +507,36 @@ async def test_an_unconfirmed_pause_is_not_called_paused(bench: Bench) -> None:
     await bench.until(lambda: run.info.state == "paused")
     assert run.open_confirmed
     assert bench.states(run.number)[:2] == ["running", "stopping"]
+
+
+# What no run owns
+
+
+async def test_markers_name_the_folder(bench: Bench) -> None:
+    run = bench.submit(plating())
+    bench.keep()
+    await bench.until(lambda: run.number in bench.ended)
+    (segment,) = bench.instrument.past
+    assert segment.marker.startswith(f"sandtime/{bench.store.identity}/{run.number}/")
+
+
+async def test_an_orphan_of_ours_is_opened_and_one_of_another_folder_is_not(bench: Bench) -> None:
+    for channel, folder in ((1, bench.store.identity), (2, "another-folder")):
+        ticket = Ticket(run=99, segment=0, program="0" * 64, folder=folder)
+        await bench.instrument.start(channel, plating(1e6), ticket)
+    bench.keep()
+    await bench.until(lambda: not bench.instrument.running(1))
+    run = bench.submit(plating())
+    await bench.until(lambda: run.number in bench.ended)
+    assert bench.instrument.running(2)
+    assert "stop 2" not in bench.journal
+    assert [stored.event.kind for stored in bench.events if stored.run is None] == ["alarm", "alarm"]
+
+
+async def test_values_that_are_not_measured_stop_a_run(bench: Bench) -> None:
+    bench.instrument.voltage = lambda step, t_s, current_A: math.nan if t_s >= 20.0 else 0.1
+    run = bench.submit(plating(1e4))
+    bench.keep()
+    await bench.until(lambda: run.number in bench.ended)
+    assert run.info.state == "protected" and run.info.open_circuit_confirmed
+    assert run.verdict is not None and run.verdict.kind == "over_range"

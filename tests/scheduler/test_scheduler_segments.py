@@ -8,6 +8,7 @@ import math
 import pytest
 from scripted_instrument import CURRENT_A, OHM, Bench, driven, program, sweep
 
+from protocols.cell import Cell
 from protocols.nodes import (
     ConstantVoltage,
     Criterion,
@@ -330,3 +331,43 @@ async def test_an_amplitude_that_cannot_grow_is_not_tried_again(bench: Bench) ->
     await finished(bench, run)
     assert amplitudes(bench, run) == [1e-6]
     assert "note" not in bench.kinds(run.number)
+
+
+# Voltages relative to open circuit, and dense samples
+
+
+RELATIVE = ConstantVoltage(index=1, label="hold", duration_s=20.0, voltage_V=0.1, relative=True)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_voltage_goes_on_from_the_rest_before_it_after_a_pause(bench: Bench, killed: bool) -> None:
+    bench.instrument.voltage = lambda step, t_s, current_A: 0.25 if isinstance(step, Rest) else 0.35
+    run = bench.submit(program(rest(0), RELATIVE, cell=Cell(name="full", geometry="full", area_m2=1e-4)))
+    bench.keep()
+    await bench.until(lambda: run.progress.t_s >= 10.0)
+    bench.keeper.pause(run)
+    await bench.until(lambda: run.info.state == "paused")
+    assert run.progress.position().reference_V == pytest.approx(0.25)
+    if killed:
+        await bench.recorder.commit()
+        await bench.killed()
+        run = bench.recover(run.number)
+        bench.keep()
+        await bench.until(lambda: run.open_confirmed)
+    bench.keeper.resume(run)
+    await finished(bench, run)
+    (step,) = bench.instrument.past[-1].program.steps
+    assert isinstance(step, ConstantVoltage)
+    assert step.voltage_V == pytest.approx(0.35)
+    assert not step.relative
+
+
+async def test_samples_that_come_densely_are_followed(bench: Bench) -> None:
+    dense = driven(0, CURRENT_A, 10.0).model_copy(update={"dense_s": 2.0})
+    run = bench.submit(program(dense))
+    bench.keep()
+    await finished(bench, run)
+    samples = bench.store.reader.samples(run.number)
+    assert sum(samples["t_s"] < 1.95) == 20
+    assert samples["charge_C"][-1] == pytest.approx(10.0 * CURRENT_A)
+    assert not bench.store.reader.gaps(run.number)

@@ -14,12 +14,12 @@ from pyarrow import parquet
 
 from protocols.cell import Cell
 from protocols.errors import StorageError
-from protocols.measurements import Block, Spectrum, SpectrumSummary, empty_block
+from protocols.measurements import COLUMNS, Block, Spectrum, SpectrumSummary, empty_block
 from protocols.nodes import ConstantCurrent
 from protocols.program import Limits, Program
 from protocols.records import Gap, RunInfo, Ticket
 from storage import export
-from storage.bdf import ChargeCounter, StepCounter
+from storage.bdf import ChargeCounter, CycleCounter, StepCounter
 from storage.export import Format, export_run
 from storage.reader import Reader
 from storage.store import Store
@@ -228,3 +228,25 @@ def test_what_cannot_be_exported(reader: Reader, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="does not exist"):
         export_run(reader, 1, "bdf-csv", tmp_path / "none" / "a.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_cycles_are_those_that_the_program_counts() -> None:
+    step = {"kind": "rest", "label": "", "duration_s": 1.0}
+    body = ({**step, "index": 1}, {**step, "index": 2})
+    loop = {"kind": "repeat", "total": 3, "stop": 3, "counts": True, "body": body}
+    counting = Program.model_validate(
+        {
+            "protocol": "p",
+            "cell": {"name": "c", "area_m2": 1e-4},
+            "limits": {"voltage_min_V": -1.0, "voltage_max_V": 1.0, "current_max_A": 1.0},
+            "steps": ({**step, "index": 0}, loop),
+            "afterwards": ({**step, "index": 3},),
+        }
+    )
+    samples = empty_block(9)
+    samples["step"] = [0, 1, 1, 2, 1, 2, 1, 3, 3]
+    samples["visit"] = [0, 0, 0, 0, 1, 1, 2, 0, 0]
+    columns = {name: samples[name] for name in COLUMNS}
+    counter = CycleCounter(counting)
+    pieces = [{name: column[part] for name, column in columns.items()} for part in (slice(4), slice(4, 9))]
+    assert [number for piece in pieces for number in counter.count(piece)] == [0, 1, 1, 1, 2, 2, 3, 3, 3]

@@ -168,8 +168,8 @@ class Segment:
         self._fetched_s = -1.0
         self.told_end = False
         for t_s, voltage_V, current_A, *_ in self._rows:
-            inside = program.limits.voltage_min_V <= voltage_V <= program.limits.voltage_max_V
-            if current_A and not inside:
+            limits = program.limits
+            if current_A and (voltage_V < limits.voltage_min_V or voltage_V > limits.voltage_max_V):
                 self.end_s, self.reason = t_s, "limit"
                 break
 
