@@ -51,6 +51,9 @@ def _until_stable(context: Context, target: SetTemperature, here: Where) -> tupl
     if stable is None:
         return ()
     times = max(2, int(target.at_most.value / stable.every.value))
+    # Measured first at the temperature itself: against one from the temperature before, a cell that has not
+    # yet begun to follow would pass for stable.
+    before = spectrum_steps(context, (stable.spectrum,), here.at("stable", "spectrum"))
     index = context.number(here)
     pause = nodes.Rest(index=index, label=f"{here.label}: soak", duration_s=stable.every.value)
     spectrum = spectrum_steps(context, (stable.spectrum,), here.at("stable", "spectrum"))
@@ -61,7 +64,7 @@ def _until_stable(context: Context, target: SetTemperature, here: Where) -> tupl
     text = f"The cell's resistance had not become stable within {target.at_most.text}; the test goes on."
     late = Message(index=context.number(here), label=here.label, text=text)
     body = (pause, *spectrum, decision, OnPasses(listed=(times,), body=(late,)))
-    return (Repeat(total=times, stop=times, body=body),)
+    return (*before, Repeat(total=times, stop=times, body=body))
 
 
 def _reach(lowest_K: float, highest_K: float) -> str:

@@ -60,7 +60,7 @@ def cycle_of(program: Program, half_cycle: HalfCycle) -> int | None:
 def _capacity_results(program: Program, half_cycles: list[HalfCycle]) -> dict[str, object]:
     meter = CapacityMeter(program.cell, program.retention_from)
     capacity_of(meter, ((row, cycle_of(program, row)) for row in half_cycles))
-    results: dict[str, object] = {"cycles": meter.cycles}
+    results: dict[str, object] = {"cycles": _cycles(program, half_cycles)}
     if meter.last is None or not _has_a_capacity(program.cell):
         return results
     if meter.mean_efficiency is not None:
@@ -69,6 +69,12 @@ def _capacity_results(program: Program, half_cycles: list[HalfCycle]) -> dict[st
         results["capacity_retention"] = round(meter.retention, 6)
     results["capacity_mAh"] = round(meter.last.got_back_C * MAH, 6)
     return results
+
+
+def _cycles(program: Program, half_cycles: list[HalfCycle]) -> int:
+    """Return how many cycles there were: as the program counts them, else two half-cycles each."""
+    counted = [cycle for row in half_cycles if (cycle := cycle_of(program, row)) is not None]
+    return max(counted, default=0) if program.counts_cycles else len(half_cycles) // 2
 
 
 def _has_a_capacity(cell: Cell) -> bool:

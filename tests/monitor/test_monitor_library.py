@@ -37,6 +37,7 @@ class Trial:
     ends: str = "finished"
 
 
+NARROW = {"upper": "3.8 V", "lower": "3.7 V", "cutoff": "0.5 C"}
 SHORT = {"current": "0.5 mA/cm²", "capacity": "0.02 mAh/cm²"}
 TRIALS = {
     "arrhenius_conductivity": Trial("generic_symmetric", {"coldest": "25 °C", "warmest": "35 °C"}, spectra=6),
@@ -47,17 +48,17 @@ TRIALS = {
     "ccd_constant_time": Trial(
         "generic_symmetric", {"highest": "0.2 mA/cm²", "half_cycle": "10 min"}, spectra=2, half_cycles=4
     ),
-    "cv_rates": Trial("lfp_full", {"cycles": "1"}),
+    "cv_rates": Trial("lfp_full", {"cycles": "1", "upper": "3.45 V", "lower": "3.4 V"}),
     "eis_after_cycles": Trial(
         "generic_symmetric",
-        {"capacity": "0.002 mAh/cm²", "current": "0.2 mA/cm²", "probe": "0.02 mA/cm²", "slowest": "10 Hz"},
+        {"capacity": "0.001 mAh/cm²", "current": "0.2 mA/cm²", "probe": "0.02 mA/cm²", "slowest": "10 Hz"},
         spectra=7,
         half_cycles=600,
         cycles=300,
     ),
     "eis_after_cycles_full_cell": Trial(
         "ncm_full",
-        {"rate": "4 C", "cutoff": "1 C", "upper": "4.1 V", "lower": "2.8 V", "slowest": "10 Hz"},
+        {"rate": "4 C", "cutoff": "1 C", "upper": "3.8 V", "lower": "3.7 V", "slowest": "10 Hz"},
         spectra=4,
         cycles=100,
     ),
@@ -71,19 +72,14 @@ TRIALS = {
     ),
     "ionic_conductivity_dc": Trial("generic_symmetric", {"longest": "2 h"}, spectra=1),
     "long_cycling": Trial(
-        "lfp_full",
-        {"formation": "1 C", "rate": "2 C", "cutoff": "0.2 C", "cycles": "2"},
-        half_cycles=10,
-        cycles=5,
+        "ncm_full", {**NARROW, "formation": "2 C", "rate": "2 C", "cycles": "2"}, half_cycles=10, cycles=5
     ),
     "lsv_window": Trial("blocking_carbon", {"highest": "0.5 V", "rate": "1 mV/s"}),
     "nucleation_overpotential": Trial("li_cu", {"time": "10 min"}, half_cycles=1),
     "plating_stripping_cu": Trial(
         "li_cu", {"capacity": "0.1 mAh/cm²", "cycles": "2"}, half_cycles=4, cycles=2
     ),
-    "rate_test": Trial(
-        "lfp_full", {"charge": "2 C", "cutoff": "0.2 C", "each": "1"}, half_cycles=12, cycles=6
-    ),
+    "rate_test": Trial("ncm_full", {**NARROW, "charge": "2 C", "each": "1"}, half_cycles=12, cycles=6),
     "symmetric_cycling": Trial("generic_symmetric", {"cycles": "2", **SHORT}, half_cycles=4),
     "symmetric_cycling_with_activation": Trial(
         "generic_symmetric",

@@ -223,7 +223,7 @@ def test_a_person_is_waited_for_at_open_circuit(full: Cell, channel: Capabilitie
 
 def test_a_temperature_is_waited_for_and_then_the_cell_itself(full: Cell, channel: Capabilities) -> None:
     spectrum = "peis: {amplitude: 10 mV, frequency: {from: 1 MHz, to: 1 kHz}}"
-    wait, until_stable = steps(
+    wait, first, until_stable = steps(
         "temperature: {to: 60 °C, within: 0.3 K, for: 20 min, soak: 1 h, at_most: 4 h, "
         f"stable: {{change: 2 %, every: 30 min, spectrum: {{{spectrum}}}}}}}",
         full,
@@ -233,6 +233,7 @@ def test_a_temperature_is_waited_for_and_then_the_cell_itself(full: Cell, channe
     assert isinstance(wait.waits, Soak)
     assert wait.waits.target_K == pytest.approx(333.15)
     assert (wait.waits.tolerance_K, wait.waits.hold_s, wait.waits.soak_s) == (0.3, 1200.0, 3600.0)
+    assert isinstance(first, Peis)
     assert isinstance(until_stable, Repeat)
     assert until_stable.total == 8
     assert [type(node) for node in until_stable.body] == [Rest, Peis, Decision, OnPasses]
