@@ -256,6 +256,47 @@ def written_out(method: list[Json]) -> list[Json]:
     return [item for _, item in found]
 
 
+KEYS = st.sampled_from(
+    [
+        "record",
+        "method",
+        "safety",
+        "sample",
+        "step",
+        "time_s",
+        "until_time_s",
+        "rate_C",
+        "loop_to",
+        "tag",
+        "id",
+    ]
+)
+KINDS = st.sampled_from(
+    ["constant_current", "open_circuit_voltage", "loop", "tag", "C/0", "1/5", "", "$x", "\ud800"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | KINDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(
+    steps=st.lists(
+        st.dictionaries(KEYS, JSON, max_size=4) | st.fixed_dictionaries({"step": KINDS}), max_size=4
+    ),
+    other=JSON,
+)
+def test_any_json_is_read_or_refused(steps: list[Any], other: Any) -> None:
+    for content in (other, protocol(*steps), protocol(REST, sample=other), protocol(REST, safety=other)):
+        try:
+            text = read_unicycler(json.dumps(content))
+        except InvalidFileError as error:
+            assert error.problems
+        else:
+            assert parse_protocol(text, "f").content.steps
+
+
 VOLTS = st.floats(0.1, 4.8).map(lambda value: round(value, 3))
 SECONDS = st.integers(1, 100_000)
 RATES = st.floats(0.02, 5).map(lambda value: round(value, 2)) | st.just("C/3")
