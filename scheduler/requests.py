@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import ConfigDict
+
 from protocols.frozen import Frozen
 from protocols.records import RunInfo, RunState
 
@@ -11,6 +13,9 @@ STATE_FILE = "daemon.json"
 
 class Submission(Frozen):
     """A run that is asked for: the texts of both files, so that the daemon need not see them."""
+
+    # FastAPI needs the validator when it is told of the model.
+    model_config = ConfigDict(defer_build=False)
 
     protocol_text: str
     protocol_file: str = "protocol.yaml"

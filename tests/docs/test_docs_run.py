@@ -51,7 +51,7 @@ def _script(page: Path) -> str:
     """Join a page's commands; leave out what makes the environment, which this test already has."""
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
     kept = [line for line in lines if not re.match(r"(make|source|git clone) ", line)]
-    script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n"
+    script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
     for line in kept:
         command = line.split("  #")[0].rstrip()
         script += _in_background(command.removesuffix("&")) if command.endswith("&") else f"{command}\n"
