@@ -47,6 +47,7 @@ counter: {lithium: 100 µm}
 electrolyte: {name: LLZTO, class: garnet, thickness: 600 µm}
 """
 ABILITIES = Capabilities(
+    current_ranges_A=(1e-4, 1e-3, 1e-2, 0.1),
     model="synthetic",
     current_max_A=0.1,
     voltage_min_V=-10.0,

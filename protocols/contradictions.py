@@ -163,12 +163,15 @@ def _unreachable(step: IfStep, steps: tuple[Step, ...], here: _Place) -> Iterato
 
 
 def _takes_time(steps: tuple[Step, ...]) -> bool:
-    """Whether any step among these is run by an instrument."""
+    """Whether an instrument surely runs a step among these, or the loop around them is left.
+
+    A loop of which every pass may be empty would be worked off at once, a million decisions long.
+    """
     for step in steps:
         match step:
             case IfStep():
                 ways = (step.decision.then, step.decision.otherwise)
-                if any(_takes_time(way) for way in ways if not isinstance(way, str)):
+                if all(isinstance(way, str) or _takes_time(way) for way in ways):
                     return True
             case MessageStep():
                 continue
