@@ -135,7 +135,7 @@ def _hold(
     path = (*here.path, "until", "current")
     return nodes.ConstantVoltage(
         index=context.number(here),
-        label=here.label,
+        label=f"{here.label}: hold" if after_A else here.label,
         voltage_V=voltage_V,
         relative=relative,
         duration_s=until.time.value if until.time else LONGEST_HOLD_S,

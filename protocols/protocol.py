@@ -231,9 +231,14 @@ def _parse(text: str, file: str, settings: Mapping[str, str], read: Reader) -> P
         problems += contradictions(content, source)
     if problems:
         unique = dict.fromkeys(problems)
-        raise InvalidFileError(sorted(unique, key=lambda problem: (problem.file != file, problem.line)))
+        raise InvalidFileError(sorted(unique, key=lambda found: _order(found, file)))
     warned = tuple(warnings(content, source, parameters.unused()))
     return Protocol(content, source, parameters.texts, warned, includes.texts)
+
+
+def _order(problem: Problem, file: str) -> tuple[bool, str, int, int]:
+    """Put the file itself before those that it includes, and lines in order."""
+    return problem.file != file, problem.file, problem.line, problem.column
 
 
 def _elsewhere(found: list[Problem], known: list[Problem]) -> list[Problem]:

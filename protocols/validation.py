@@ -162,7 +162,7 @@ def _known_keys(model: type[BaseModel], path: TreePath) -> set[str]:
 
 def _models_under(model: type[BaseModel], key: str | int) -> list[type[BaseModel]]:
     annotation = _fields(model).get(str(key))
-    return [] if annotation is None else _models_in(annotation)
+    return [] if annotation is None else models_in(annotation)
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
@@ -170,7 +170,8 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that stand in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models_in(part)]
+    return [model for part in typing.get_args(annotation) for model in models_in(part)]
