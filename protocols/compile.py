@@ -249,7 +249,7 @@ class _Compiler:
         index = self._context.number(here)
         criteria = tuple(
             Criterion.model_validate(
-                {"quantity": quantity, "comparison": word, "value": self._threshold(quantity, value, here)}
+                {"quantity": quantity, "comparison": word, "value": self._threshold(quantity, word, value, here)}
             )
             for quantity, word, value in decision.when.comparisons()
         )
@@ -265,10 +265,10 @@ class _Compiler:
             otherwise_jump=otherwise_jump,
         )
 
-    def _threshold(self, quantity: str, value: Amount | int, here: Where) -> float:
+    def _threshold(self, quantity: str, word: str, value: Amount | int, here: Where) -> float:
         if isinstance(value, int):
             return float(value)
-        return self._context.convert.si(value, (*here.path, "when", quantity))
+        return self._context.convert.si(value, (*here.path, "when", quantity, word))
 
     def _way(self, way: Jump | tuple[steps.Step, ...], here: Where) -> tuple[tuple[Node, ...], Jump | None]:
         return ((), way) if isinstance(way, str) else (self.nodes(way, here), None)

@@ -22,6 +22,7 @@ from protocols.dc_steps import (
 from protocols.fields import Current, Rate, Voltage
 from protocols.measurements import Side
 from protocols.nodes import ChargePassed, HostEnd, Node, Repeat, Steady, Vertex, VoltageSweep
+from protocols.yamlfile import TreePath
 
 TIME_MARGIN = 1.05
 """A time limit that only stands behind another end is longer than the step can take by this factor."""
@@ -33,15 +34,23 @@ EndsBy = Literal["time", "charge", "voltage"]
 
 
 def constant_current(
-    context: Context, current: Current, until: Until, here: Where, dense: bool = False
+    context: Context,
+    current: Current,
+    until: Until,
+    here: Where,
+    dense: bool = False,
+    voltage_at: TreePath = ("until", "voltage"),
 ) -> nodes.ConstantCurrent | None:
-    """Return a step of constant current; None if nothing bounds its time (which is noted)."""
+    """Return a step of constant current; None if nothing bounds its time (which is noted).
+
+    ``voltage_at``: where below the step the voltage that ends it is written.
+    """
     index = context.number(here)
     context.need("constant_current", here)
     current_A = context.current(current, here)
     duration_s, charge_C, ends_by = _end(context, until, current_A, here)
     if until.voltage is not None:
-        context.voltage(until.voltage, (*here.path, "until", "voltage"), here)
+        context.voltage(until.voltage, (*here.path, *voltage_at), here)
     if duration_s is None:
         return None
     dense_s, dense_interval_s = _dense(context, dense)
@@ -121,7 +130,8 @@ def constant_voltage(context: Context, held: ConstantVoltage, here: Where) -> No
 def cc_cv(context: Context, step: CcCv, here: Where) -> tuple[Node, ...]:
     """Return constant current to a voltage, and then this voltage."""
     # Made of a value that was read already.
-    first = constant_current(context, step.current, Until.model_construct(voltage=step.voltage), here)
+    until = Until.model_construct(voltage=step.voltage)
+    first = constant_current(context, step.current, until, here, voltage_at=("voltage",))
     if first is None:
         return ()
     return first, _hold(context, step.voltage, step.until, here, first.current_A)

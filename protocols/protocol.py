@@ -226,7 +226,10 @@ def _parse(text: str, file: str, settings: Mapping[str, str], read: Reader) -> P
     try:
         content = ProtocolFile.model_validate(source.root.plain())
     except ValidationError as error:
-        problems += _elsewhere(problems_of(error, source, ProtocolFile), problems)
+        told = {_place(problem) for problem in problems}
+        told |= {(place.file or file, place.line, place.column) for place in parameters.doubtful}
+        # What only follows from a reference that is wrong is left out.
+        problems += [new for new in problems_of(error, source, ProtocolFile) if _place(new) not in told]
     else:
         problems += contradictions(content, source)
     if problems:
@@ -241,7 +244,5 @@ def _order(problem: Problem, file: str) -> tuple[bool, str, int, int]:
     return problem.file != file, problem.file, problem.line, problem.column
 
 
-def _elsewhere(found: list[Problem], known: list[Problem]) -> list[Problem]:
-    """Leave out what only follows from a reference that is wrong."""
-    places = {(problem.file, problem.line, problem.column) for problem in known}
-    return [problem for problem in found if (problem.file, problem.line, problem.column) not in places]
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column

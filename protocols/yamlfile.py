@@ -26,7 +26,7 @@ MAX_NODES = 20_000
 
 _UNREADABLE = (YAMLError, ValueError, OverflowError, AssertionError)
 # ruamel.yaml lets the last three out on escapes and directives that no one writes by accident.
-_GLUED = re.compile(r"\w+:\S")
+GLUED = re.compile(r"(\w+):\S")
 """A key that took its value in, as no space stands after its colon."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -96,6 +96,16 @@ class Source:
                 node = child
         return place
 
+    def keys_on(self, path: TreePath) -> list[str]:
+        """Return the keys on ``path`` that the file has."""
+        node, keys = self.root, []
+        for key in path:
+            child = node.child(key)
+            if child is not None and isinstance(key, str):
+                keys.append(key)
+            node = child or node
+        return keys
+
     def problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
         """Return a problem with the value at ``path``."""
         node = self.find(path)
@@ -159,7 +169,7 @@ class _Builder:
         next(self._stream)
         start = next(self._stream)
         if isinstance(start, events.StreamEndEvent):
-            raise self._refusal(start, "The file is empty.")
+            raise InvalidFileError([Problem(self.file, 1, 1, "The file is empty.")])
         event = next(self._stream)
         root = self._node(event, 0)
         if not isinstance(root.value, dict):
@@ -181,7 +191,8 @@ class _Builder:
     def _alias(self, event: Any) -> Node:
         node = self._anchors.get(event.anchor)
         if node is None:
-            raise self._refusal(event, f"'*{event.anchor}' stands for nothing that was named before.")
+            message = f"'*{event.anchor}' stands for nothing that was named before."
+            raise self._refusal(event, message, "Put the text in quotes, if the sign is part of it.")
         self._nodes += node.size
         return node
 
@@ -212,10 +223,9 @@ class _Builder:
                     event, "A key has to be a word.", "Put text that begins with [ or { in quotes."
                 )
             value = self._node(next(self._stream), depth + 1)
-            if _GLUED.match(event.value):
-                word = event.value.partition(":")[0]
-                message = f"A space is missing after the colon of '{word}:'."
-                self.problems.append(self._problem(event, message, f"Write '{word}: …'."))
+            if glued := GLUED.match(event.value):
+                message = f"A space is missing after the colon of '{glued[1]}:'."
+                self.problems.append(self._problem(event, message, f"Write '{glued[1]}: …'."))
                 continue
             if event.value in entries:
                 first = f"It stands in line {node.key_places[event.value].line} too."

@@ -124,9 +124,10 @@ def _block_goes_on(slip: _Slip) -> _Words:
     if slip.found == "<scalar>" and slip.text(slip.line)[: slip.column].strip():
         message = "Something stands behind the text in quotes."
         return slip.line, slip.column, message, "Put the whole value in quotes, or none of it."
-    first = slip.text(slip.from_line)
-    if re.match(r"\s*-\w", first):
-        return slip.from_line, slip.from_column, "A space is missing after the '-'.", "Write '- rest: …'."
+    above = slip.line_before()
+    glued = re.match(r"(\s*)-\w", slip.text(above))
+    if glued is not None:
+        return above, len(glued[1]), "A space is missing after the '-'.", "Write '- rest: …'."
     message = "The indentation of this line fits none of the lines above it."
     return slip.line, slip.column, message, _ALIGNED
 
@@ -147,9 +148,9 @@ def _flow_goes_on(slip: _Slip) -> _Words:
 
 
 def _tab_or_sign(slip: _Slip) -> _Words:
-    if slip.found == "\\t":
-        return slip.line, slip.column, "There is a tab here.", "Indent with spaces: YAML takes no tabs."
     sign = slip.text(slip.line)[slip.column : slip.column + 1]
+    if sign == "\t":
+        return slip.line, slip.column, "There is a tab here.", "Indent with spaces: YAML takes no tabs."
     return slip.line, slip.column, f"A text can't begin with '{sign}'.", "Put it in quotes."
 
 
@@ -171,6 +172,11 @@ def _long_text(slip: _Slip) -> _Words:
 def _escape(slip: _Slip) -> _Words:
     message = "A backslash in double quotes begins a special sign, and this is none."
     return slip.line, slip.column, message, "Use single quotes: '…'."
+
+
+def _list_on_the_line(slip: _Slip) -> _Words:
+    message = "A list can't begin on the line of its key."
+    return slip.line, slip.column, message, "Begin it in the next line, or write [one, two]."
 
 
 def _before_the_start(slip: _Slip) -> _Words:
@@ -196,8 +202,14 @@ _KNOWN: dict[str, Callable[[_Slip], _Words]] = {
     "expected alphabetic or numeric character": _no_name,
     "expected chomping or indentation": _long_text,
     "expected a comment or a line break": _long_text,
+    "expected indentation indicator": _long_text,
     "found unknown escape": _escape,
     "expected escape sequence": _escape,
+    "expected '!'": _no_name,
+    "expected ' '": _no_name,
+    "expected '>'": _no_name,
+    "expected URI": _no_name,
+    "sequence entries are not allowed": _list_on_the_line,
     "expected '<document start>'": _before_the_start,
     "expected the node content": _no_value,
 }

@@ -9,8 +9,8 @@ A case is a title, a text and what is expected::
 
 ``▶`` stands just before the place that has to be named (it is taken out of the text). Each ``!`` is a part of the
 message and ``?`` a part of the hint for the ▶ with the same number, in the order of the file. Nothing else may be
-said. A text that begins with ``- `` is the list of steps, one that begins with ``sandtime`` a whole file, any
-other the keys of a file besides its steps. ``\\t`` is a tab. Before the expectations there may be:
+said. A text that begins with ``- `` is the list of steps, one that begins with ``sandtime`` or ``name`` a
+whole file, any other the keys of a file besides its steps. ``\\t`` is a tab. Before the expectations there may be:
 
     > groups/a.yaml          what follows is the text of a file that is included
     @ cell: full             fitted to this cell of the test (see test_wrong_files.py)
@@ -22,6 +22,7 @@ other the keys of a file besides its steps. ``\\t`` is a tab. Before the expecta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,17 +110,15 @@ def _option(case: WrongFile, line: str, places: list[Expected]) -> None:
 
 def _whole(text: str, name: str) -> str:
     plain = text.replace(MARK, "")
-    if name != FILE or plain.lstrip(" \ufeff").startswith("sandtime"):
+    if name != FILE or plain.lstrip().startswith(("sandtime", "name")):
         return text
     if plain.startswith("- "):
         return f"{HEAD}steps:\n{text}"
-    return HEAD + text + ("" if "steps:" in plain or "steps" in plain.split("\n") else STEPS)
+    return HEAD + text + ("" if any(line.startswith("steps") for line in plain.split("\n")) else STEPS)
 
 
-def _places(name: str, text: str) -> list[Expected]:
-    return [
-        Expected(name, number, column)
-        for number, line in enumerate(text.split("\n"), start=1)
-        for place, before in enumerate(line.split(MARK)[:-1])
-        for column in [sum(map(len, line.split(MARK)[: place + 1])) + 1 if before is not None else 0]
-    ]
+def _places(name: str, text: str) -> Iterator[Expected]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        while MARK in line:
+            yield Expected(name, number, line.index(MARK) + 1)
+            line = line.replace(MARK, "", 1)
