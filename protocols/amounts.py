@@ -27,6 +27,7 @@ class Converter:
     def __init__(self, cell: Cell, problems: Problems) -> None:
         self._cell = cell
         self._problems = problems
+        self._told: set[str] = set()
         self._factors: dict[KindName, Callable[[Amount, TreePath], float]] = {
             "current_density": lambda amount, path: cell.area_m2,
             "areal_capacity": lambda amount, path: cell.area_m2,
@@ -44,7 +45,10 @@ class Converter:
     def _need(self, what: str, value: float | None, amount: Amount, path: TreePath) -> float:
         if value is not None:
             return value
-        message, hint = _MISSING[what]
-        self._problems.add(path, message.format(text=amount.text), hint)
+        if what not in self._told:
+            # One line in the cell file mends all that needs it: it is told once.
+            self._told.add(what)
+            message, hint = _MISSING[what]
+            self._problems.add(path, message.format(text=amount.text), hint)
         # Any positive number: the problem that is noted stops the compilation.
         return 1.0

@@ -27,6 +27,7 @@ from protocols.dc_steps import ConstantCurrent
 from protocols.fitness import check_sampling, check_size, check_small_signal
 from protocols.limits import limits_of, voltage_window
 from protocols.nodes import Criterion, Decision, Jump, Message, Node, OnPasses, Person, Repeat
+from protocols.numbering import Numbering
 from protocols.problems import Problems
 from protocols.program import Program
 from protocols.protocol import Protocol
@@ -37,8 +38,8 @@ from protocols.units import Amount
 def compile_program(protocol: Protocol, cell: Cell, capabilities: Capabilities) -> Program:
     """Return the program that runs ``protocol`` on ``cell`` and a channel with ``capabilities``.
 
-    Steps are numbered from 0 over ``steps``, ``afterwards`` and ``on_suspicion``. Raises InvalidFileError
-    with every problem.
+    Steps, decisions and messages are numbered from 0 in the order in which they stand in the program: first
+    ``steps``, then ``afterwards`` and ``on_suspicion``. Raises InvalidFileError with every problem.
     """
     problems = Problems(protocol.source)
     content = protocol.content
@@ -53,12 +54,13 @@ def compile_program(protocol: Protocol, cell: Cell, capabilities: Capabilities) 
     check_sampling(protocol, capabilities, problems)
     check_size(body, capabilities, problems)
     problems.raise_if_any()
+    number = Numbering()
     record = content.record
     by_current = record.on_current_change
     return Program(
         protocol=protocol.name,
         cell=cell,
-        steps=body,
+        steps=number.of(body),
         limits=limits,
         guards=content.guard_settings,
         watch_s=content.watch.value,
@@ -66,8 +68,8 @@ def compile_program(protocol: Protocol, cell: Cell, capabilities: Capabilities) 
         record_dE_V=record.on_voltage_change.value,
         record_dI_A=compiler.si(by_current) if by_current else None,
         ends_on=content.ends_on,
-        afterwards=after,
-        on_suspicion=suspicion,
+        afterwards=number.of(after),
+        on_suspicion=number.of(suspicion),
         after_suspicion=content.on_suspicion.then,
         retention_from=content.retention_from,
     )
@@ -245,7 +247,11 @@ class _Compiler:
         index = self._context.number(here)
         criteria = tuple(
             Criterion.model_validate(
-                {"quantity": quantity, "comparison": word, "value": self._threshold(quantity, value, here)}
+                {
+                    "quantity": quantity,
+                    "comparison": word,
+                    "value": self._threshold(quantity, word, value, here),
+                }
             )
             for quantity, word, value in decision.when.comparisons()
         )
@@ -261,10 +267,10 @@ class _Compiler:
             otherwise_jump=otherwise_jump,
         )
 
-    def _threshold(self, quantity: str, value: Amount | int, here: Where) -> float:
+    def _threshold(self, quantity: str, word: str, value: Amount | int, here: Where) -> float:
         if isinstance(value, int):
             return float(value)
-        return self._context.convert.si(value, (*here.path, "when", quantity))
+        return self._context.convert.si(value, (*here.path, "when", quantity, word))
 
     def _way(self, way: Jump | tuple[steps.Step, ...], here: Where) -> tuple[tuple[Node, ...], Jump | None]:
         return ((), way) if isinstance(way, str) else (self.nodes(way, here), None)

@@ -39,18 +39,18 @@ def constant_current(
     until: Until,
     here: Where,
     dense: bool = False,
-    voltage_key: TreePath = ("until", "voltage"),
+    voltage_at: TreePath = ("until", "voltage"),
 ) -> nodes.ConstantCurrent | None:
     """Return a step of constant current; None if nothing bounds its time (which is noted).
 
-    ``voltage_key``: where in the step the voltage that ends it is written.
+    ``voltage_at``: where below the step the voltage that ends it is written.
     """
     index = context.number(here)
     context.need("constant_current", here)
     current_A = context.current(current, here)
     duration_s, charge_C, ends_by = _end(context, until, current_A, here)
     if until.voltage is not None:
-        context.voltage(until.voltage, (*here.path, *voltage_key), here)
+        context.voltage(until.voltage, (*here.path, *voltage_at), here)
     if duration_s is None:
         return None
     dense_s, dense_interval_s = _dense(context, dense)
@@ -131,7 +131,7 @@ def cc_cv(context: Context, step: CcCv, here: Where) -> tuple[Node, ...]:
     """Return constant current to a voltage, and then this voltage."""
     # Made of a value that was read already.
     until = Until.model_construct(voltage=step.voltage)
-    first = constant_current(context, step.current, until, here, voltage_key=("voltage",))
+    first = constant_current(context, step.current, until, here, voltage_at=("voltage",))
     if first is None:
         return ()
     return first, _hold(context, step.voltage, step.until, here, first.current_A)
@@ -145,7 +145,7 @@ def _hold(
     path = (*here.path, "until", "current")
     return nodes.ConstantVoltage(
         index=context.number(here),
-        label=here.label,
+        label=f"{here.label}: hold" if after_A else here.label,
         voltage_V=voltage_V,
         relative=relative,
         duration_s=until.time.value if until.time else LONGEST_HOLD_S,

@@ -138,7 +138,7 @@ def inside_step(
     cut: list[Node] = [Repeat(total=whole, stop=whole, body=tuple(body))]
     left_s = step.duration_s - whole * piece_s
     if left_s > 1e-6 * piece_s:
-        cut.append(_piece(step, left_s).model_copy(update={"index": context.number(here)}))
+        cut.append(_piece(step, left_s))
     return tuple(cut)
 
 

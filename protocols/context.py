@@ -70,7 +70,7 @@ class Context:
         self._next = 0
 
     def number(self, here: Where) -> int:
-        """Return the number of the next step."""
+        """Count a step and return a number for it; its place in the program gives the final one."""
         if self._next >= MAX_STEPS:
             self.problems.add(here.path, f"The protocol has more than {MAX_STEPS} steps.", "Use 'repeat'.")
             self.problems.raise_if_any()

@@ -10,8 +10,17 @@ from pydantic import BaseModel
 
 from protocols.errors import Problem
 from protocols.fields import FromOpenCircuit, Same
-from protocols.spectra import Geis, GeisStep, PeisStep, SpectrumStep
-from protocols.steps import IfStep, MessageStep, RampStep, RepeatStep, Step
+from protocols.spectra import Geis, GeisStep, PassSpectra, PeisStep, SpectrumStep
+from protocols.steps import (
+    IfStep,
+    MessageStep,
+    RampStep,
+    RepeatStep,
+    SetTemperature,
+    Stable,
+    Step,
+    TemperatureStep,
+)
 from protocols.units import Amount, KindName
 from protocols.yamlfile import Source, TreePath
 
@@ -20,6 +29,9 @@ if TYPE_CHECKING:
 
 SLOW_WATCH_S = 5.0
 """A longer ``watch`` gives a short circuit time to do harm before a guard sees it."""
+_IDLE = "Add a step that takes time, or take the steps out of it."
+MAX_PASSES = 10**9
+"""Of repeats inside repeats: no cell lives so long, and the passes of a sample have to stay countable."""
 _SELDOM_ABOVE: dict[KindName, tuple[float, str]] = {
     "current_density": (500.0, "50 mA/cm²"),
     "current": (1.0, "1 A"),
@@ -28,6 +40,7 @@ _SELDOM_ABOVE: dict[KindName, tuple[float, str]] = {
     "voltage": (10.0, "10 V"),
     "c_rate": (50 / 3600, "50 C"),
     "scan_rate": (1.0, "1 V/s"),
+    "time": (365.25 * 86400, "a year"),
 }
 """Larger than any published test of lithium-metal cells in facts/recipes.md, by a factor of about ten."""
 
@@ -68,6 +81,8 @@ class _Place:
     source: Source
     ramps: frozenset[str] = frozenset()
     loops: int = 0
+    passes: int = 1
+    """Of the repeats around it, multiplied."""
     counted: bool = False
 
     def at(self, *keys: str | int) -> _Place:
@@ -86,6 +101,8 @@ def _of_steps(steps: tuple[Step, ...], here: _Place) -> Iterator[Problem]:
                 yield from _unreachable(step, steps, here.at(number))
             case GeisStep():
                 yield from _same_outside(step.geis, here.at(number, "geis"))
+            case TemperatureStep(temperature=SetTemperature(stable=Stable(spectrum=GeisStep(geis=geis)))):
+                yield from _same_outside(geis, here.at(number, "temperature", "stable", "spectrum", "geis"))
             case _:
                 yield from _same_current(step, here.at(number))
 
@@ -111,11 +128,31 @@ def _of_repeat(step: RepeatStep, here: _Place) -> Iterator[Problem]:
         message = "A repeat that counts cycles can't stand inside another one that does."
         yield here.source.key_problem((*here.path, "counts"), message, "Leave 'counts' out in one of them.")
     if not _takes_time(step.repeat.steps):
-        yield here.source.key_problem((*here.path, "steps"), "This repeat only tells or asks something.", "")
+        yield here.source.key_problem(
+            (*here.path, "steps"), "This repeat only tells or asks something.", _IDLE
+        )
     if step.repeat.spectra is not None and step.repeat.spectra.after_cycles is not None:
         yield from _late_cycles(step, here)
-    inside = replace(here, loops=here.loops + 1, counted=here.counted or bool(step.repeat.counts))
+    if step.repeat.spectra is not None and not _interrupts(step.repeat.spectra):
+        yield from _same_between(step.repeat.spectra.steps, here.at("spectra", "steps"))
+    passes = here.passes * step.repeat.times
+    if passes > MAX_PASSES >= here.passes:
+        message = f"With the repeats around it this makes {passes:.0e} passes; {MAX_PASSES:.0e} are the most."
+        yield here.source.problem((*here.path, "times"), message, "Repeat less often.")
+    counted = here.counted or bool(step.repeat.counts)
+    inside = replace(here, loops=here.loops + 1, passes=passes, counted=counted)
     yield from _of_steps(step.repeat.steps, inside.at("steps"))
+
+
+def _interrupts(spectra: PassSpectra) -> bool:
+    """Whether the spectra may come while a current goes on."""
+    return spectra.every is not None and spectra.every.unit in ("time", "charge")
+
+
+def _same_between(steps: tuple[SpectrumStep, ...], here: _Place) -> Iterator[Problem]:
+    for number, step in enumerate(steps):
+        if isinstance(step, GeisStep):
+            yield from _same_outside(step.geis, here.at(number, "geis"))
 
 
 def _late_cycles(step: RepeatStep, here: _Place) -> Iterator[Problem]:
@@ -136,7 +173,7 @@ def _of_ramp(step: RampStep, here: _Place) -> Iterator[Problem]:
         message = f"Inside a ramp over it, ${over} is the level of the ramp."
         yield here.source.key_problem(("parameters", over), message, "Give the parameter another name.")
     if not _takes_time(step.ramp.steps):
-        yield here.source.key_problem((*here.path, "steps"), "This ramp only tells or asks something.", "")
+        yield here.source.key_problem((*here.path, "steps"), "This ramp only tells or asks something.", _IDLE)
     inside = replace(here, ramps=here.ramps | {over}, loops=here.loops + 1)
     yield from _of_steps(step.ramp.steps, inside.at("steps"))
 

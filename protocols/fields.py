@@ -16,6 +16,10 @@ from protocols.validation import FileModel, quantity, read_amount, wrong
 
 MAX_REPEATS = 1_000_000
 MAX_TEXT = 500
+MAX_POINTS = 100
+"""Of a spectrum, in a decade of frequency."""
+MAX_TIME_S = 100 * 365.25 * 86400
+"""Longer than any test; a date that lies later can't be told."""
 
 CURRENTS: tuple[KindName, ...] = ("current", "current_density", "c_rate", "specific_current")
 CHARGES: tuple[KindName, ...] = ("charge", "areal_capacity", "specific_capacity")
@@ -55,6 +59,13 @@ def _level(value: object, name: LevelName) -> Level | None:
     return None if match is None else Level(name, -1 if match[1] in ("-", "−") else 1)
 
 
+def _without_sign(level: Level) -> Level:
+    """Refuse a sign where the quantity has none."""
+    if level.sign < 0:
+        raise wrong(f"A {level.name} takes no sign.", f"Write '${level.name}'.")
+    return level
+
+
 def _read_current(value: object) -> Amount | Level | Same:
     if value == "same":
         return Same()
@@ -91,7 +102,7 @@ def _read_voltage(value: object) -> Amount | Level | FromOpenCircuit:
 def _read_rate(value: object) -> Amount | Level:
     level = _level(value, "rate")
     if level is not None:
-        return level
+        return _without_sign(level)
     amount = read_amount(value, "scan_rate")
     if amount.value <= 0:
         raise wrong(f"'{amount.text}' has to be more than zero.", "The vertices say in which direction.")
@@ -99,7 +110,8 @@ def _read_rate(value: object) -> Amount | Level:
 
 
 def _read_temperature(value: object) -> Amount | Level:
-    return _level(value, "temperature") or read_temperature(value)
+    level = _level(value, "temperature")
+    return read_temperature(value) if level is None else _without_sign(level)
 
 
 def read_temperature(value: object) -> Amount:
@@ -138,11 +150,27 @@ def _read_width(value: object) -> Amount:
     return amount
 
 
+def _read_duration(value: object) -> Amount:
+    amount = read_amount(value, "time")
+    if amount.value <= 0:
+        raise wrong(f"'{amount.text}' has to be more than zero.")
+    if amount.value > MAX_TIME_S:
+        raise wrong(f"'{amount.text}' is more than a hundred years.", "Look at the unit.")
+    return amount
+
+
 def _read_count(value: object) -> int:
     whole = isinstance(value, str) and re.fullmatch(r"\d{1,7}", value)
     if not whole or not 1 <= int(str(value)) <= MAX_REPEATS:
         raise wrong(f"A whole number from 1 to {MAX_REPEATS} is wanted here.", "Write for example '10'.")
     return int(str(value))
+
+
+def _read_density(value: object) -> int:
+    count = _read_count(value)
+    if count > MAX_POINTS:
+        raise wrong(f"More than {MAX_POINTS} points in a decade.", "The usual number is 6 to 10.")
+    return count
 
 
 def _peak(value: object, *kinds: KindName) -> Amount:
@@ -160,7 +188,7 @@ def _read_text(value: object) -> str:
     return value.strip()
 
 
-Duration = Annotated[Amount, quantity("time", positive=True)]
+Duration = Annotated[Amount, *text_field(_read_duration, "A time, such as '10 min'.")]
 Charge = Annotated[Amount, quantity("charge", positive=True)]
 ArealCapacity = Annotated[Amount, quantity("areal_capacity", positive=True)]
 SpecificCapacity = Annotated[Amount, quantity("specific_capacity", positive=True)]
@@ -190,6 +218,7 @@ Difference = Annotated[
 ]
 Part = Annotated[Amount, *text_field(_read_part, "A part, such as '1 %'.")]
 Count = Annotated[int, *text_field(_read_count, "A whole number, such as '10'.")]
+Density = Annotated[int, *text_field(_read_density, "Points in a decade of frequency, such as '10'.")]
 Text = Annotated[str, *text_field(_read_text, "A text for people.")]
 CurrentPeak = Annotated[
     Amount,

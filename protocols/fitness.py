@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from protocols import nodes
 from protocols.capabilities import Capabilities
 from protocols.limits import driven_currents
@@ -12,6 +14,8 @@ from protocols.tree import walk
 from protocols.units import Amount, format_amount
 from protocols.yamlfile import TreePath
 
+MAX_VISITS = 10**12
+"""Of one step, repeats and intervals multiplied: the number of a visit has to stay countable."""
 SMALL_SIGNAL = 0.1
 """Largest amplitude after the end, as a part of the test current: the cell may be short-circuited."""
 
@@ -54,7 +58,10 @@ def check_size(body: tuple[Node, ...], capabilities: Capabilities, problems: Pro
             f"The program has {len(leaves)} steps; the channel ({capabilities.model}) takes {steps_max}."
         )
         problems.add(("steps",), message, "Use 'repeat', or split the protocol.")
-    for leaf in leaves:
+    for leaf, loops in walk(body):
+        if math.prod(loop.total for loop in loops) > MAX_VISITS:
+            message = f"{leaf.label}: it would run more than {MAX_VISITS:.0e} times."
+            problems.add(("steps",), message, "Repeat less often, or write a longer interval.")
         if longest_s is not None and leaf.remaining_s > longest_s:
             most = format_amount(longest_s, "time")
             message = f"{leaf.label}: longer than the channel's longest step ({capabilities.model}: {most})."

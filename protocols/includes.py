@@ -24,12 +24,25 @@ def folder_reader(folder: Path) -> Reader:
     inside = folder.resolve()
 
     def read(name: str) -> str:
-        path = (inside / name).resolve()
+        try:
+            path = (inside / name).resolve()
+        except (OSError, RuntimeError) as error:
+            # Before Python 3.13 links that lead to each other are a RuntimeError.
+            raise InvalidFileError([Problem(name, 0, 0, "The link leads nowhere.")]) from error
         if not path.is_relative_to(inside):
             raise InvalidFileError([Problem(name, 0, 0, "The file is outside of the protocol's folder.")])
+        if not path.is_file():
+            there = (file.relative_to(inside).as_posix() for file in _beside(path))
+            raise InvalidFileError([Problem(name, 0, 0, "There is no such file.", nearest(name, there))])
         return read_text(path)
 
     return read
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    """Yield the protocol files in the folder of a file that was not found."""
+    if path.parent.is_dir():
+        yield from path.parent.glob("*.y*ml")
 
 
 def stored_reader(texts: dict[str, str]) -> Reader:
@@ -43,12 +56,18 @@ def stored_reader(texts: dict[str, str]) -> Reader:
     return read
 
 
+def _stand_in(place: Place) -> Node:
+    """Return a right step for an include that failed, so that nothing else is said about its place."""
+    return Node(place, {"rest": Node(place, {"for": Node(place, "1 s")})})
+
+
 class Includes:
     """Puts the steps of included files in the place of their ``include``."""
 
     def __init__(self, source: Source, read: Reader) -> None:
         self.texts: dict[str, str] = {}
         """Every file that was read, by its name."""
+        self._groups: dict[str, Source] = {}
         self.problems: list[Problem] = []
         self._source = source
         self._read = read
@@ -77,6 +96,7 @@ class Includes:
             yield from self._steps_of(name, written.place, within)
         except InvalidFileError as error:
             self._note(written.place, error)
+            yield _stand_in(item.place)
 
     def _check(self, name: str, within: tuple[str, ...]) -> None:
         message = hint = ""
@@ -85,22 +105,28 @@ class Includes:
             hint = "Write the name of a file in the protocol's folder, such as 'groups/formation.yaml'."
         elif name in within:
             message = f"'{name}' includes itself: {' → '.join([*within, name])}."
-        elif len(within) >= MAX_NESTING or len(self.texts) >= MAX_FILES:
+        elif len(within) >= MAX_NESTING or (len(self.texts) >= MAX_FILES and name not in self.texts):
             message = f"At most {MAX_FILES} files may be included, {MAX_NESTING} deep."
         if message:
             raise InvalidFileError([Problem("", 0, 0, message, hint)])
 
     def _steps_of(self, name: str, place: Place, within: tuple[str, ...]) -> list[Node]:
-        text = self.texts.setdefault(name, self._read(name))
-        group = read_yaml(text, name, included=True)
+        group = self._group(name)
         self._size += group.root.size
         if self._size > MAX_NODES:
             raise InvalidFileError([Problem("", 0, 0, f"All files together hold over {MAX_NODES} values.")])
-        self._check_keys(group)
         steps = group.root.child("steps")
         if steps is None or not isinstance(steps.value, list):
             raise InvalidFileError([Problem(name, 0, 0, "An included file needs a list 'steps'.")])
         return [part for item in steps.value for part in self._expand_item(item, (*within, name))]
+
+    def _group(self, name: str) -> Source:
+        """Return a file, read once however often it is included."""
+        if name not in self._groups:
+            self.texts[name] = self._read(name)
+            self._groups[name] = read_yaml(self.texts[name], name, included=True)
+            self._check_keys(self._groups[name])
+        return self._groups[name]
 
     def _check_keys(self, group: Source) -> None:
         for key, place in group.root.key_places.items():

@@ -21,7 +21,8 @@ LEVELS: tuple[LevelName, ...] = get_args(LevelName)
 _REFERENCE = re.compile(r"([+\-−]?)\$(\w+)(\s+(?:vs\s+ocv|rms|peak))?", re.IGNORECASE)
 """A whole value; what may stand behind a quantity may stand behind a parameter."""
 _NAME = re.compile(r"[^\W\d]\w*")
-_KEYS = ("value", "from", "to")
+_ENDS = ("from", "to")
+_KEYS = ("value", *_ENDS)
 _KINDS: tuple[KindName, ...] = tuple(kind for kind in KINDS if kind != "c_rate")
 
 
@@ -32,12 +33,16 @@ class Parameters:
         """Take the defaults from the file and put ``settings`` (``--set``) over them."""
         self.problems: list[Problem] = []
         self.used: set[str] = set()
+        self.doubtful: set[Place] = set()
+        """Places of values that come from a parameter with a problem of its own."""
+        self._broken: set[str] = set()
         self._source = source
         self._settings = settings
         self._nodes = dict(self._read_nodes())
         self._defaults = {name: str(node.value) for name, node in self._nodes.items()}
         self.texts = {**self._defaults, **settings}
         self._check_names()
+        self._check_values()
         self._check_ranges()
         for name in sorted(settings.keys() - self._defaults.keys()):
             place = source.key_place(("parameters",))
@@ -50,7 +55,9 @@ class Parameters:
         done = {key: item if key == "parameters" else self.apply(item) for key, item in entries.items()}
         block = entries.get("parameters")
         if block is not None and isinstance(block.value, dict):
-            plain = {name: self._nodes.get(name, item) for name, item in block.value.items()}
+            plain = {
+                name: self._nodes.get(name) or Node(item.place, "") for name, item in block.value.items()
+            }
             done["parameters"] = replace(block, value=plain)
         return Source(self._source.file, replace(root, value=done))
 
@@ -79,6 +86,7 @@ class Parameters:
             if value is not None and isinstance(value.value, str):
                 yield name, value
             else:
+                self._broken.add(name)
                 message = f"The parameter '{name}' has no value."
                 hint = f"Write '{name}: 0.1 mA/cm²', or '{name}: {{value: …, from: …, to: …}}'."
                 self._add(block.key_places[name], message, hint)
@@ -90,41 +98,71 @@ class Parameters:
                 place = self._source.key_place(("parameters", name))
                 self._add(place, f"'{name}' can't be the name of a parameter.", "Use letters, digits and _.")
 
+    def _check_values(self) -> None:
+        for name, text in self.texts.items():
+            if _REFERENCE.fullmatch(text):
+                self._broken.add(name)
+                node = self._nodes.get(name)
+                place = node.place if node else self._source.key_place(("parameters",))
+                message = f"The parameter '{name}' is '{text}': it needs a value of its own."
+                self._add(place, message, "Write the quantity itself, such as '0.1 mA/cm²'.")
+
     def _check_ranges(self) -> None:
         for name in self._nodes:
             block = self._source.find(("parameters", name))
             if isinstance(block.value, dict):
-                for key in block.key_places.keys() - set(_KEYS):
+                for key in [key for key in block.key_places if key not in _KEYS]:
                     message = f"The key '{key}' is not known in a parameter."
                     self._add(block.key_places[key], message, nearest(key, _KEYS))
                 self._check_range(name, block)
 
     def _check_range(self, name: str, block: Node) -> None:
-        ends = {key: end for key in ("from", "to") if (end := block.child(key)) is not None}
-        try:
-            value = _number(self.texts[name])
-            limits = {key: _number(str(end.value)) for key, end in ends.items()}
-        except QuantityError as error:
-            self._add(block.place, f"The range of '{name}' can't be read: {error}", error.hint)
+        ends = {key: end for key in _ENDS if (end := block.child(key)) is not None}
+        for end in ends.values():
+            if not isinstance(end.value, str):
+                self._add(end.place, "A single value is wanted here.", "Write for example '1 mA/cm²'.")
+                return
+        value = self._number(self.texts[name], self._nodes[name].place)
+        low, high = (
+            self._number(str(ends[key].value), ends[key].place) if key in ends else value for key in _ENDS
+        )
+        if value is None or low is None or high is None:
             return
-        low, high = limits.get("from", value), limits.get("to", value)
         if {low[0], high[0]} != {value[0]}:
             self._add(block.place, f"Value and range of '{name}' are not of one kind.", "Use one unit.")
         elif not low[1] <= value[1] <= high[1]:
-            reach = " … ".join(str(ends[key].value) if key in ends else "" for key in ("from", "to"))
+            reach = " ".join(f"{key} {ends[key].value}" for key in _ENDS if key in ends)
             message = f"The parameter '{name}' is {self.texts[name]}, outside of its range {reach}."
             self._add(self._nodes[name].place, message, "Choose a value inside, or change the range.")
+
+    def _number(self, text: str, place: Place) -> tuple[str, float] | None:
+        """Return kind and value of a quantity or of a plain number; None if it is neither, which is noted."""
+        either: tuple[tuple[KindName, ...], ...] = (("c_rate",), _KINDS)
+        for kinds in either:
+            try:
+                amount = parse_amount(text, *kinds)
+            except QuantityError:
+                continue
+            return amount.kind, amount.value
+        message = f"'{text}' is no quantity: only quantities and numbers have a range."
+        self._add(place, message, "Write a number and a unit, such as '0.1 mA/cm²'.")
+        return None
 
     def _apply_to_text(self, node: Node, text: str, levels: frozenset[str]) -> Node:
         match = _REFERENCE.fullmatch(text)
         if match is None or match[2] in levels:
             return node
         sign, name, suffix = match.groups()
+        if name not in self.texts and name in self._broken:
+            self.doubtful.add(node.place)
+            return node
         if name not in self.texts:
             self._unknown_name(node.place, name)
             return node
         self.used.add(name)
         place = node.place if name in self._settings else self._nodes[name].place
+        if name in self._broken:
+            self.doubtful.add(place)
         text = _signed(sign, self.texts[name]) + (suffix or "")
         return replace(node, value=text, origin=name, place=place)
 
@@ -142,15 +180,6 @@ def _levels(key: str, item: Node) -> set[str]:
     """Return the quantities that a ramp goes over, if this is one."""
     over = item.value if key == "ramp" and isinstance(item.value, dict) else {}
     return {name for name in LEVELS if name in over}
-
-
-def _number(text: str) -> tuple[str, float]:
-    """Return kind and value of a quantity or of a plain number."""
-    try:
-        amount = parse_amount(text, "c_rate")
-    except QuantityError:
-        amount = parse_amount(text, *_KINDS)
-    return amount.kind, amount.value
 
 
 def _signed(sign: str, text: str) -> str:

@@ -226,17 +226,23 @@ def _parse(text: str, file: str, settings: Mapping[str, str], read: Reader) -> P
     try:
         content = ProtocolFile.model_validate(source.root.plain())
     except ValidationError as error:
-        problems += _elsewhere(problems_of(error, source, ProtocolFile), problems)
+        told = {_place(problem) for problem in problems}
+        told |= {(place.file or file, place.line, place.column) for place in parameters.doubtful}
+        # What only follows from a reference that is wrong is left out.
+        problems += [new for new in problems_of(error, source, ProtocolFile) if _place(new) not in told]
     else:
         problems += contradictions(content, source)
     if problems:
         unique = dict.fromkeys(problems)
-        raise InvalidFileError(sorted(unique, key=lambda problem: (problem.file != file, problem.line)))
+        raise InvalidFileError(sorted(unique, key=lambda found: _order(found, file)))
     warned = tuple(warnings(content, source, parameters.unused()))
     return Protocol(content, source, parameters.texts, warned, includes.texts)
 
 
-def _elsewhere(found: list[Problem], known: list[Problem]) -> list[Problem]:
-    """Leave out what only follows from a reference that is wrong."""
-    places = {(problem.file, problem.line, problem.column) for problem in known}
-    return [problem for problem in found if (problem.file, problem.line, problem.column) not in places]
+def _order(problem: Problem, file: str) -> tuple[bool, str, int, int]:
+    """Put the file itself before those that it includes, and lines in order."""
+    return problem.file != file, problem.file, problem.line, problem.column
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column

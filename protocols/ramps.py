@@ -9,10 +9,11 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from protocols.fields import CURRENTS, PlainVoltage, StepInKelvin, TemperatureValue
 from protocols.parameters import LEVELS, LevelName
-from protocols.units import Amount, format_amount
+from protocols.units import Amount, KindName, format_amount
 from protocols.validation import FileModel, not_empty, quantity, wrong
 
 MAX_LEVELS = 1000
+CELSIUS_K = 273.15
 
 _AnyCurrent = Annotated[Amount, quantity(*CURRENTS)]
 _AnyRate = Annotated[Amount, quantity("scan_rate", positive=True)]
@@ -47,7 +48,11 @@ class _Ladder(FileModel):
         steps = math.floor((self.end.value - self.start.value) / self.step.value + 1e-9)
         values = (self.start.value + k * self.step.value for k in range(steps + 1))
         kind = self.start.kind
-        return tuple(Amount(value, kind, format_amount(value, kind)) for value in values)
+        return tuple(Amount(value, kind, _words(value, kind)) for value in values)
+
+
+def _words(value: float, kind: KindName) -> str:
+    return f"{value - CELSIUS_K:.4g} °C" if kind == "temperature" else format_amount(value, kind)
 
 
 class CurrentLadder(_Ladder):

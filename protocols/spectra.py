@@ -13,6 +13,7 @@ from protocols.fields import (
     Count,
     Current,
     CurrentPeak,
+    Density,
     Drift,
     Duration,
     FrequencyRange,
@@ -46,7 +47,7 @@ def _read_interval(value: object) -> Interval:
         return Interval("cycles" if counted[2] == "cycle" else "half-cycles", int(counted[1]))
     amount = read_amount(value, "time", "charge", "areal_capacity", "specific_capacity")
     if amount.value <= 0:
-        raise wrong(f"'{amount.text}' has to be more than zero.")
+        raise wrong(f"'{amount.text}' has to be more than zero.", "Write for example '2 h'.")
     return Interval("time" if amount.kind == "time" else "charge", amount=amount)
 
 
@@ -108,7 +109,7 @@ class _Spectrum(FileModel):
     """What both kinds of spectra have."""
 
     frequency: FrequencyRange
-    points_per_decade: Count = 10
+    points_per_decade: Density = 10
     average: Count = 1
 
 

@@ -103,6 +103,7 @@ COMMON: dict[str, tuple[KindName, Decimal]] = {
 }
 
 _DEFINITIONS = """
+    pico- = 1e-12 = p-
     nano- = 1e-9 = n-
     micro- = 1e-6 = μ- = u-
     milli- = 1e-3 = m-
@@ -160,18 +161,16 @@ def parse_amount(text: str, *kinds: KindName) -> Amount:
     match = _NUMBER.fullmatch(plain)
     if match is None:
         comma = " Write a decimal point, not a comma." if re.match(r"[+-]?\d+,\d", plain) else ""
-        raise QuantityError(f"'{text}' is not {_wanted(kinds)}.{comma}", _example(kinds))
+        raise QuantityError(f"'{text}' is not {_wanted(kinds)}.{comma}", example(kinds))
     number, unit = match.groups()
     if not unit and "fraction" not in kinds:
-        raise QuantityError(
-            f"'{text}' has no unit; {_wanted(kinds)} is wanted here.", _example(kinds, number)
-        )
+        raise QuantityError(f"'{text}' has no unit; {_wanted(kinds)} is wanted here.", example(kinds, number))
     kind, value = _in_si(Decimal(number), unit, text, kinds)
     if kind is None or kind not in kinds:
-        found = KINDS[kind].words if kind else "something else"
-        raise QuantityError(f"'{text}' is {found}; {_wanted(kinds)} is wanted here.", _example(kinds, number))
+        found = KINDS[kind].words if kind else "no quantity that is known"
+        raise QuantityError(f"'{text}' is {found}; {_wanted(kinds)} is wanted here.", example(kinds))
     if not math.isfinite(value):
-        raise QuantityError(f"'{text}' is too large a number.", _example(kinds))
+        raise QuantityError(f"'{text}' is too large a number.", example(kinds))
     return Amount(value, kind, text.strip())
 
 
@@ -279,11 +278,12 @@ def _wanted(kinds: tuple[KindName, ...]) -> str:
     return " or ".join(KINDS[kind].words for kind in kinds)
 
 
-def _example(kinds: tuple[KindName, ...], number: str = "0.1") -> str:
+def example(kinds: tuple[KindName, ...], number: str = "0.1") -> str:
+    """Return a hint: what a quantity of one of ``kinds`` looks like."""
     return "Write for example " + " or ".join(f"'{number} {KINDS[kind].usual[0]}'" for kind in kinds) + "."
 
 
 def _nearest_unit(unit: str, kinds: tuple[KindName, ...]) -> str:
     usual = {u.lower(): u for kind in kinds for u in KINDS[kind].usual}
     near = difflib.get_close_matches(unit.lower(), usual, n=1)
-    return f"Did you mean '{usual[near[0]]}'?" if near else _example(kinds)
+    return f"Did you mean '{usual[near[0]]}'?" if near else example(kinds)

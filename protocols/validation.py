@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from protocols.errors import Problem, QuantityError, nearest
-from protocols.units import KINDS, Amount, KindName, parse_amount
-from protocols.yamlfile import Source, TreePath
+from protocols.units import KINDS, Amount, KindName, example, parse_amount
+from protocols.yamlfile import GLUED, Source, TreePath
 
 if TYPE_CHECKING:
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
@@ -23,6 +23,22 @@ LANGUAGE = "1"
 MAX_NAME = 100
 MAX_LINE = 200
 MAX_NOTES = 4000
+_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "ocv": ("rest",),
+    "wait": ("rest", "wait_for_person"),
+    "pause": ("rest", "wait_for_person"),
+    "cc": ("constant_current",),
+    "charge": ("constant_current", "cc_cv"),
+    "discharge": ("constant_current",),
+    "cv": ("constant_voltage", "cyclic_voltammetry"),
+    "cccv": ("cc_cv",),
+    "lsv": ("linear_sweep",),
+    "eis": ("geis", "peis"),
+    "loop": ("repeat",),
+    "cycle": ("repeat",),
+    "cycles": ("repeat",),
+}
+"""What other programs and papers call a step."""
 
 
 class FileModel(BaseModel):
@@ -99,7 +115,11 @@ Notes = Annotated[str, PlainValidator(_read_notes, json_schema_input_type=Plain)
 def read_amount(value: object, *kinds: KindName) -> Amount:
     """Read a quantity in a validator."""
     if not isinstance(value, str):
-        raise wrong("A single quantity is wanted here.", "Write a number and a unit, such as '0.1 mA/cm²'.")
+        raise wrong("A single quantity is wanted here.", example(kinds))
+    if value.lstrip("+-−").startswith("$"):
+        # A parameter would have been put in: this is the level of a ramp.
+        hint = "Its own current, voltage, rate or temperature ('to') is all that a step takes from a ramp."
+        raise wrong(f"'{value}', the level of a ramp, can't stand here.", hint)
     try:
         return parse_amount(value, *kinds)
     except QuantityError as error:
@@ -134,8 +154,23 @@ def quantity(*kinds: KindName, positive: bool = False, or_zero: bool = False) ->
 
 def problems_of(error: ValidationError, source: Source, model: type[BaseModel]) -> list[Problem]:
     """Return one problem for each of pydantic's errors, in the order of the file."""
-    problems = [_problem(details, source, model) for details in error.errors()]
+    problems = [_problem(details, source, model) for details in _without_echoes(error.errors())]
     return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column))
+
+
+def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a key is missing where it was written, but misspelt."""
+    unknown = [details["loc"] for details in errors if details["type"] == "extra_forbidden"]
+    return [
+        details
+        for details in errors
+        if details["type"] != "missing"
+        or not any(
+            path[:-1] == details["loc"][:-1]
+            and difflib.get_close_matches(str(path[-1]), [str(details["loc"][-1])])
+            for path in unknown
+        )
+    ]
 
 
 def _problem(details: ErrorDetails, source: Source, model: type[BaseModel]) -> Problem:
@@ -163,6 +198,8 @@ def _words(details: ErrorDetails) -> tuple[str, str]:
     if kind in ("int_parsing", "int_from_float", "int_type"):
         return f"'{value}' is no whole number.", "Write for example '10'."
     if kind in ("model_type", "model_attributes_type", "dict_type"):
+        if isinstance(value, str) and (glued := GLUED.match(value)):
+            return f"A space is missing after the colon of '{glued[1]}:'.", f"Write '{glued[1]}: …'."
         return "Settings are wanted here.", "Write 'key: value' lines below, indented, or {key: value}."
     if kind in ("list_type", "tuple_type"):
         return "A list is wanted here.", "Begin each entry with '- ', or write [one, two]."
@@ -173,7 +210,7 @@ def _words(details: ErrorDetails) -> tuple[str, str]:
 
 def _missing(path: TreePath, source: Source) -> Problem:
     *above, key = path
-    names = [str(name) for name in above if not isinstance(name, int)]
+    names = source.keys_on(tuple(above))
     owner = f"'{names[-1]}'" if names else "The file"
     place = source.key_place(tuple(above)) if above else source.root.place
     hint = f"Add '{key}: …' here."
@@ -189,15 +226,22 @@ def _unknown_step(details: ErrorDetails, path: TreePath, source: Source, model: 
     context = details.get("ctx", {})
     known = [word.strip("'") for word in str(context["expected_tags"]).split(", ")]
     tag = str(context["tag"])
-    return source.key_problem((*path, tag), f"There is no step '{tag}' here.", nearest(tag, known))
+    meant = [word for word in _OTHER_WORDS.get(tag.lower(), ()) if word in known]
+    hint = f"Here it is called {' or '.join(repr(word) for word in meant)}." if meant else nearest(tag, known)
+    return source.key_problem((*path, tag), f"There is no step '{tag}' here.", hint)
 
 
 def _no_step(details: ErrorDetails, path: TreePath, source: Source, model: type[BaseModel]) -> Problem:
     value = details["input"]
+    if isinstance(value, str) and (glued := GLUED.match(value)):
+        message = f"A space is missing after the colon of '{glued[1]}:'."
+        return source.problem(path, message, f"Write '{glued[1]}: …'.")
     hint = "Write for example '- rest: {for: 1 min}'."
     if isinstance(value, dict) and len(value) > 1:
         first = next(iter(value))
         hint = f"Indent the settings of '{first}' below it, and begin the next step with its own '- '."
+        if "include" in value:
+            hint = "An 'include' has no settings: write it alone in its entry."
     return source.problem(path, "A step is one word with its settings.", hint)
 
 
@@ -219,7 +263,7 @@ def _known_keys(model: type[BaseModel], path: TreePath) -> set[str]:
 
 def _models_under(model: type[BaseModel], key: str | int) -> list[type[BaseModel]]:
     annotation = _fields(model).get(str(key))
-    return [] if annotation is None else _models_in(annotation)
+    return [] if annotation is None else models_in(annotation)
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
@@ -227,7 +271,8 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that stand in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models_in(part)]
+    return [model for part in typing.get_args(annotation) for model in models_in(part)]

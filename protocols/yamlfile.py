@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML, events
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 from protocols.errors import InvalidFileError, Problem
+from protocols.yamlwords import syntax_problem
 
 MAX_BYTES = 256_000
 MAX_DEPTH = 40
@@ -25,6 +26,8 @@ MAX_NODES = 20_000
 
 _UNREADABLE = (YAMLError, ValueError, OverflowError, AssertionError)
 # ruamel.yaml lets the last three out on escapes and directives that no one writes by accident.
+GLUED = re.compile(r"(\w+):\S")
+"""A key that took its value in, as no space stands after its colon."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 TreePath = tuple[str | int, ...]
@@ -93,6 +96,16 @@ class Source:
                 node = child
         return place
 
+    def keys_on(self, path: TreePath) -> list[str]:
+        """Return the keys on ``path`` that the file has."""
+        node, keys = self.root, []
+        for key in path:
+            child = node.child(key)
+            if child is not None and isinstance(key, str):
+                keys.append(key)
+            node = child or node
+        return keys
+
     def problem(self, path: TreePath, message: str, hint: str = "") -> Problem:
         """Return a problem with the value at ``path``."""
         node = self.find(path)
@@ -134,21 +147,10 @@ def read_yaml(text: str, file: str, included: bool = False) -> Source:
     try:
         root = builder.document()
     except _UNREADABLE as error:
-        raise InvalidFileError([*builder.problems, _syntax_problem(error, file)]) from error
+        raise InvalidFileError([*builder.problems, syntax_problem(error, text, file)]) from error
     if builder.problems:
         raise InvalidFileError(builder.problems)
     return Source(file, root)
-
-
-def _syntax_problem(error: Exception, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark if isinstance(error, MarkedYAMLError) else None
-    if mark is None:
-        return Problem(file, 0, 0, "The file holds something that YAML does not allow.", str(error))
-    message = str(error.problem or error.context) if isinstance(error, MarkedYAMLError) else str(error)
-    hint = "Check the indentation, the colons and the brackets on this line and the one before."
-    if "\\t" in message:
-        hint = "Indent with spaces: YAML takes no tabs."
-    return Problem(file, mark.line + 1, mark.column + 1, f"This can't be read as YAML: {message}.", hint)
 
 
 class _Builder:
@@ -167,7 +169,7 @@ class _Builder:
         next(self._stream)
         start = next(self._stream)
         if isinstance(start, events.StreamEndEvent):
-            raise self._refusal(start, "The file is empty.")
+            raise InvalidFileError([Problem(self.file, 1, 1, "The file is empty.")])
         event = next(self._stream)
         root = self._node(event, 0)
         if not isinstance(root.value, dict):
@@ -189,7 +191,8 @@ class _Builder:
     def _alias(self, event: Any) -> Node:
         node = self._anchors.get(event.anchor)
         if node is None:
-            raise self._refusal(event, f"'*{event.anchor}' stands for nothing that was named before.")
+            message = f"'*{event.anchor}' stands for nothing that was named before."
+            raise self._refusal(event, message, "Put the text in quotes, if the sign is part of it.")
         self._nodes += node.size
         return node
 
@@ -220,6 +223,10 @@ class _Builder:
                     event, "A key has to be a word.", "Put text that begins with [ or { in quotes."
                 )
             value = self._node(next(self._stream), depth + 1)
+            if glued := GLUED.match(event.value):
+                message = f"A space is missing after the colon of '{glued[1]}:'."
+                self.problems.append(self._problem(event, message, f"Write '{glued[1]}: …'."))
+                continue
             if event.value in entries:
                 first = f"It stands in line {node.key_places[event.value].line} too."
                 self.problems.append(self._problem(event, f"'{event.value}' is written twice.", first))

@@ -58,7 +58,7 @@ def _let_run(bench: Lab, runs: list[int], samples: int) -> None:
 
 @pytest.mark.timeout(400)
 def test_twenty_kills_lose_nothing_and_change_no_ending(tmp_path: Path) -> None:
-    chance = random.Random(7)  # noqa: S311 - when to kill is no secret
+    chance = random.Random(7)
     with lab(tmp_path, CHANNELS, SPEED) as bench:
         runs = _submit_all(bench)
         acknowledged = dict.fromkeys(runs, 0)

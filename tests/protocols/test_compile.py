@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from library_cells import CELLS
+from written_programs import all_nodes
 
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
+from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
 from protocols.errors import InvalidFileError, Problem
-from protocols.nodes import ConstantCurrent, Geis, Node, Repeat, Rest
+from protocols.nodes import ConstantCurrent, Geis, Node, OnPasses, Repeat, Rest
+from protocols.position import Position
 from protocols.program import Program
 from protocols.protocol import library_protocols, load_protocol, parse_protocol
-from protocols.tree import parts
 
 HEAD = "sandtime: 1\nname: x\n"
 MAH_PER_CM2 = 3.6 / 1e-4
@@ -48,12 +51,42 @@ def half_cycles(program: Program) -> list[ConstantCurrent]:
 
 
 @pytest.mark.parametrize("name", library_protocols())
-def test_the_library_compiles(name: str, cell: Cell, channel: Capabilities) -> None:
-    program = compile_program(load_protocol(name), cell, channel)
-    leaves = [leaf for leaf, _ in program.walk()]
-    after = [node for node in parts(program.afterwards) if not isinstance(node, Repeat)]
-    assert [leaf.index for leaf in [*leaves, *after]] == list(range(len(leaves) + len(after)))
+def test_the_library_compiles_for_a_cell_that_fits(name: str, channel: Capabilities) -> None:
+    program = compile_program(load_protocol(name), parse_cell(CELLS[name], "cell.yaml"), channel)
+    nodes = list(all_nodes(program.steps + program.afterwards + program.on_suspicion))
+    assert [node.index for node in nodes] == list(range(len(nodes)))
+    assert len({node.label for node in nodes}) == len(nodes)
     assert Program.model_validate_json(program.model_dump_json()) == program
+
+
+def test_spectra_after_half_cycles_have_numbers_of_their_own_at_each_place(
+    cell: Cell, channel: Capabilities
+) -> None:
+    text = (
+        "steps:\n  - repeat:\n      times: 6\n      steps:\n"
+        "        - constant_current: {current: 1 mA, until: {time: 1 h}}\n"
+        "        - constant_current: {current: -1 mA, until: {time: 1 h}}\n"
+        "      spectra: {every: 3 half-cycles, steps: [rest: {for: 1 s}]}\n"
+    )
+    program = compiled(text, cell, channel)
+    nodes = list(all_nodes(program.steps))
+    assert [node.index for node in nodes] == [0, 1, 2, 3]
+    [loop] = program.steps
+    assert isinstance(loop, Repeat)
+    _, first, _, second = loop.body
+    assert isinstance(first, OnPasses)
+    assert isinstance(second, OnPasses)
+    # The third half-cycle is the first of pass 1; a remainder from its spectrum repeats nothing before it.
+    left = program.remainder(Position(step=1, loops=(1,), over=True)).steps[0]
+    assert isinstance(left, Repeat)
+    assert [node.index for node in all_nodes(left.body)] == [2, 3]
+
+
+def test_a_limit_of_current_may_be_written_where_no_step_drives_one(
+    cell: Cell, channel: Capabilities
+) -> None:
+    text = "limits: {current: 1 mA}\nsteps: [rest: {for: 1 s}]\n"
+    assert compiled(text, cell, channel).limits.current_max_A == 1e-3
 
 
 def test_constant_capacity_keeps_the_charge_and_shortens_the_half_cycles(
@@ -262,7 +295,7 @@ GEIS = "geis: {amplitude: 1 mA, frequency: {from: 10 MHz, to: 1 Hz}}"
             33,
             "more than the channel can drive",
         ),
-        ("constant_current: {current: 1 mA, until: {voltage: 2 V}}", {}, 56, "safety limits"),
+        ("constant_current: {current: 1 mA, until: {voltage: 2 V}}", {}, 56, "safety limit itself"),
         ("constant_current: {current: 1 mA, until: {voltage: -2.1 V}}", {}, 56, "safety limits"),
     ],
 )

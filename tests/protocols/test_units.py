@@ -63,7 +63,7 @@ def test_a_fraction_needs_no_unit() -> None:
         ("1e999 V", ("voltage",), "not known"),
         ("1.2.3 V", ("voltage",), "not a voltage"),
         ("1 V/", ("voltage",), "not known"),
-        ("1 mA^9", ("current",), "something else"),
+        ("1 mA^9", ("current",), "no quantity that is known"),
     ],
 )
 def test_what_is_no_such_quantity_is_refused_with_words(

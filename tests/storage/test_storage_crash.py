@@ -61,7 +61,7 @@ def assert_whole(reader: Reader, run: int) -> int:
 
 
 async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    moments = random.Random()  # noqa: S311 - any moment will do
+    moments = random.Random()
     for _ in range(KILLS):
         lines = moments.randrange(1, 90)
         acknowledged = await asyncio.to_thread(kill_after, tmp_path, lines)
