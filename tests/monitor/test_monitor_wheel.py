@@ -29,7 +29,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_only_our_packages_are_in_it(names: list[str]) -> None:
     top = {name.partition("/")[0] for name in names}
     assert {part for part in top if not part.endswith(".dist-info")} == PACKAGES
-    assert not [name for name in names if "test" in Path(name).name or "__pycache__" in name]
+    assert not [name for name in names if Path(name).name.startswith("test_") or "__pycache__" in name]
 
 
 def test_every_module_and_data_file_is_in_it(names: list[str]) -> None:

@@ -98,7 +98,8 @@ VALUES = (
     "3 half-cycles|2 h|0.1 mAh/cm²|1 mAh|10 µA rms|''|~|{}|[]|1e308 s|1e99 s|1e-99 s|1e99 A|1e-99 A|1e99 V|"
     "1e99 K|1e99 Hz|1e-99 mAh|1e99 mV/s|"
     "1e-99 mV/s|1e99 C|C/1e99|1e99 %|NaN s|inf V|1000000|9999999|"
-    f"{'9' * 30} s|{'9' * 400}|{10**30} s|a.yaml|../a.yaml|*x|&x 1 s|!!int 1|<<|$|$$|${{a}}|'|\"|1 mA/cm²/cm²|"
+    f"{'9' * 30} s|{'9' * 400}|{10**30} s|a.yaml|../a.yaml|*x|&x 1 s|!!int 1|<<|$|$$|${{a}}|"
+    "'|\"|1 mA/cm²/cm²|"
     "1 m^9|1 s^-9|1 mA/cm^9|\U0001f50b|ﬀ s|１ s|¹ s|½ s|٣ s|1 s|1 ℃|1 Ω|1\u200bs|-\u0000|\ud7ff"
 ).split("|")
 _USUAL = {
