@@ -136,6 +136,8 @@ class Progress:
         """Take notice of a spectrum in its place of the stream."""
         self._enter(spectrum.step, spectrum.visit, spectrum.t_start_s)
         self._reach(spectrum.t_end_s)
+        # Its mean stands for the samples that a sweep does not have: a half-cycle may end with it.
+        self.meter.add([spectrum.t_end_s], [spectrum.voltage_V], [spectrum.current_A])
         self.voltage_V, self.current_A = spectrum.voltage_V, spectrum.current_A
         if self._is_open():
             self._open_V = self.voltage_V
