@@ -60,9 +60,9 @@ _STATE = TypeAdapter(_State)
 class HalfCycleMeter:
     """Sums up plating and stripping. A half-cycle ends where the set current changes its sign.
 
-    Rests and spectra do not end one; a spectrum with a DC current underneath counts by its mean E and I, as one
-    sample at its end. The integrals are trapezoids, so samples may be unevenly spaced. Where E or I was not
-    measured, its last value is held; samples before a first whole one are skipped.
+    Rests and spectra do not end one; a spectrum with a DC current underneath counts by its mean E and I, as
+    one sample at its end. The integrals are trapezoids, so samples may be unevenly spaced. Where E or I was
+    not measured, its last value is held; samples before a first whole one are skipped.
     """
 
     def __init__(self) -> None:
