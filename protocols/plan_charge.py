@@ -45,6 +45,26 @@ class Charge(Frozen):
             from_counter=self.from_counter + other.from_counter,
         )
 
+    def beside(self, other: Charge) -> Charge:
+        """Return both together, in an order that is not known: net charges on the way are bounds."""
+        return Charge(
+            net=self.net + other.net,
+            highest=self.highest + other.highest,
+            lowest=self.lowest + other.lowest,
+            from_working=self.from_working + other.from_working,
+            from_counter=self.from_counter + other.from_counter,
+        )
+
+    def or_else(self, other: Charge) -> Charge:
+        """Return what either of two may pass at most."""
+        return Charge(
+            net=max(self.net, other.net, key=abs),
+            highest=max(self.highest, other.highest),
+            lowest=min(self.lowest, other.lowest),
+            from_working=max(self.from_working, other.from_working),
+            from_counter=max(self.from_counter, other.from_counter),
+        )
+
     def times(self, passes: int) -> Charge:
         """Return the charge of so many passes."""
         if passes <= 0:
@@ -60,7 +80,7 @@ class Charge(Frozen):
 
 
 def charge_of(nodes: tuple[Node, ...], cell: Cell) -> Charge:
-    """Return the charge of nodes; of two ways of a decision the one that passes more.
+    """Return the charge of nodes; of two ways of a decision what either may pass.
 
     Where the host, a voltage or a decision ends something early it is a bound; steps whose current is not
     known before (:func:`step_charge`) count nothing.
@@ -77,15 +97,14 @@ def _charge_of(node: Node, cell: Cell) -> Charge:
         gain, loss = max(net, 0.0), max(-net, 0.0)
         return Charge(net=net, highest=gain, lowest=-loss, from_working=gain, from_counter=loss)
     if isinstance(node, Decision):
-        ways = charge_of(node.then, cell), charge_of(node.otherwise, cell)
-        return max(ways, key=lambda way: way.from_working + way.from_counter)
+        return charge_of(node.then, cell).or_else(charge_of(node.otherwise, cell))
     if not isinstance(node, Repeat):
         return charge_of(inner(node), cell)
     every_pass = tuple(child for child in node.body if not isinstance(child, OnPasses))
     now_and_then = (child for child in node.body if isinstance(child, OnPasses))
     total = charge_of(every_pass, cell).times(node.passes)
     for child in now_and_then:
-        total = total.then(charge_of(child.body, cell).times(child.passes_in(node.start, node.stop)))
+        total = total.beside(charge_of(child.body, cell).times(child.passes_in(node.start, node.stop)))
     return total
 
 
