@@ -10,6 +10,8 @@ from protocols.measurements import Frozen, Side
 
 Geometry = Literal["symmetric", "asymmetric", "full", "half", "blocking"]
 ElectrolyteClass = Literal["sulfide", "garnet", "polymer", "composite", "liquid", "other"]
+AreaOf = Literal["working", "counter", "smaller", "electrolyte"]
+"""Whose area a cell file gives; ``smaller``: that of the smaller one of two different electrodes."""
 
 LITHIUM_C_PER_M3 = 0.205 * 3.6 / 1e-4 / 1e-6
 """Charge in dense lithium: 0.205 mAh/cm² per µm (facts/recipes.md), here in C/m³."""
@@ -28,15 +30,26 @@ class Cell(Frozen):
     """The thing under test."""
 
     name: str
+    identity: str = ""
+    """What is written on the cell, or its barcode."""
     geometry: Geometry = "symmetric"
     area_m2: float = Field(gt=0)
+    area_of: AreaOf | None = None
+    """Which electrode the area is of; None: not said."""
     working: Electrode = Electrode()
     counter: Electrode = Electrode()
+    thin_side_on: Side | None = None
+    """The electrode that the thin lithium of an asymmetric cell was wired to; None: not said."""
+    working_lead: str = ""
+    """Which lead is on the working electrode, in the lab's own words."""
     electrolyte: str = ""
     electrolyte_class: ElectrolyteClass = "other"
     electrolyte_thickness_m: float | None = None
     mass_kg: float | None = None
+    """Active material of the working electrode."""
     capacity_C: float | None = None
+    expected_resistance_ohm_m2: float | None = None
+    """Areal resistance that the cell is expected to have, for checks of accuracy."""
     stack_pressure_Pa: float | None = None
     pressing_pressure_Pa: float | None = None
     temperature_K: float = 298.15
@@ -48,6 +61,9 @@ class Cell(Frozen):
     contains_liquid: bool = False
     max_loss: float = Field(default=0.5, ge=0, le=1)
     """Largest part of each stripped charge that may never come back (design: Depletion)."""
+    fixture: str = ""
+    notes: str = ""
+    metadata: dict[str, str] = {}
 
     @property
     def shows_overpotential(self) -> bool:

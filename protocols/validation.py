@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic.json_schema import DEFAULT_REF_TEMPLATE, GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from protocols.errors import Problem, QuantityError, nearest
-from protocols.units import Amount, KindName, parse_amount
+from protocols.fileschema import FileSchema
+from protocols.units import KINDS, Amount, KindName, parse_amount
 from protocols.yamlfile import Source, TreePath
 
 T = TypeVar("T")
 LANGUAGE = "1"
 """Version of the language of protocol and cell files."""
 MAX_NAME = 100
+MAX_LINE = 200
+MAX_NOTES = 4000
 
 
 class FileModel(BaseModel):
     """A part of a file that a person writes: unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @classmethod
+    def model_json_schema(
+        cls,
+        by_alias: bool | None = True,
+        ref_template: str = DEFAULT_REF_TEMPLATE,
+        schema_generator: type[GenerateJsonSchema] = FileSchema,
+        mode: JsonSchemaMode = "validation",
+        *,
+        union_format: Literal["any_of", "primitive_type_array"] = "any_of",
+    ) -> dict[str, Any]:
+        """Return the JSON schema of the file as it is written: for editors and for programs that write it."""
+        return super().model_json_schema(
+            by_alias, ref_template, schema_generator, mode, union_format=union_format
+        )
 
 
 def wrong(message: str, hint: str = "") -> PydanticCustomError:
@@ -49,8 +68,28 @@ def _read_name(value: object) -> str:
     return value
 
 
-LanguageVersion = Annotated[str, PlainValidator(_read_version)]
-Name = Annotated[str, PlainValidator(_read_name)]
+def _read_line(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= MAX_LINE:
+        raise wrong(f"One line of up to {MAX_LINE} characters is wanted here.")
+    return value
+
+
+def _read_notes(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_NOTES or not _is_text(value):
+        raise wrong(f"A text of up to {MAX_NOTES} characters is wanted here.")
+    return value
+
+
+def _is_text(value: str) -> bool:
+    return value.replace("\n", "").replace("\t", "").isprintable()
+
+
+Plain = str | float
+"""A text, for a schema: an editor takes an unquoted ``12`` for a number, these files do not."""
+LanguageVersion = Annotated[str, PlainValidator(_read_version, json_schema_input_type=Literal["1", 1])]
+Name = Annotated[str, PlainValidator(_read_name, json_schema_input_type=Plain)]
+Line = Annotated[str, PlainValidator(_read_line, json_schema_input_type=Plain)]
+Notes = Annotated[str, PlainValidator(_read_notes, json_schema_input_type=Plain)]
 
 
 def read_amount(value: object, *kinds: KindName) -> Amount:
@@ -63,16 +102,30 @@ def read_amount(value: object, *kinds: KindName) -> Amount:
         raise wrong(str(error), error.hint) from error
 
 
-def quantity(*kinds: KindName, positive: bool = False) -> PlainValidator:
-    """Return the validator of a field that holds a quantity of one of ``kinds``."""
+def written_as(*kinds: KindName) -> Any:
+    """Return the type, for a JSON schema, of a quantity as it stands in a file."""
+    words = " or ".join(KINDS[kind].words for kind in kinds) + ", with its unit"
+    examples: list[Any] = [f"0.1 {KINDS[kind].usual[0]}" for kind in kinds]
+    if "fraction" in kinds:
+        return Annotated[str | float, Field(description=words, examples=examples)]
+    return Annotated[str, Field(description=words, examples=examples)]
+
+
+def quantity(*kinds: KindName, positive: bool = False, or_zero: bool = False) -> PlainValidator:
+    """Return the validator of a field that holds a quantity of one of ``kinds``.
+
+    ``positive``: refuse what is not above zero; with ``or_zero`` zero itself is allowed.
+    """
 
     def read(value: object) -> Amount:
         amount = read_amount(value, *kinds)
-        if positive and amount.value <= 0:
-            raise wrong(f"'{amount.text}' has to be more than zero.")
+        if positive and (amount.value < 0 if or_zero else amount.value <= 0):
+            raise wrong(
+                f"'{amount.text}' is below zero." if or_zero else f"'{amount.text}' has to be more than zero."
+            )
         return amount
 
-    return PlainValidator(read)
+    return PlainValidator(read, json_schema_input_type=written_as(*kinds))
 
 
 def problems_of(error: ValidationError, source: Source, model: type[BaseModel]) -> list[Problem]:
