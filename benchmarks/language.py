@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from benchmarks.figures import Figure
 from drivers.biologic import capabilities
@@ -27,7 +28,7 @@ def figures(repeats: int = 9) -> list[Figure]:
     command_s = _median_s(lambda: subprocess.run(COMMAND, check=True, capture_output=True), repeats)
     names = library_protocols()
     load_protocol(names[0])
-    read_ms = [1e3 * _median_s(lambda name=name: load_protocol(name), repeats) for name in names]
+    read_ms = [1e3 * _median_s(partial(load_protocol, name), repeats) for name in names]
     long_test = load_protocol(CYCLED, {"cycles": str(CYCLES)})
     cell, channel = parse_cell(CELL, "cell.yaml"), capabilities("VSP-300")
     program = compile_program(long_test, cell, channel)
