@@ -73,11 +73,11 @@ PROTOCOL = """\
 # Change the numbers, then: sandtime check first_protocol.yaml --cell my_cell.yaml
 sandtime: 1
 name: first_protocol
-description: Three cycles at 0.2 mA/cm², 0.1 mAh/cm² per half-cycle.
+description: Three cycles at 0.2 mA/cm², 0.05 mAh/cm² per half-cycle.
 
 parameters:                        # values to change for one run: --set current="0.3 mA/cm²"
   current: 0.2 mA/cm²
-  capacity: 0.1 mAh/cm²            # per half-cycle; the time follows as capacity / current
+  capacity: 0.05 mAh/cm²           # per half-cycle; the time follows as capacity / current
   cycles: 3
 
 record:
