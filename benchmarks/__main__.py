@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import guards, latency, memory, simulation, storage, throughput
+from benchmarks import guards, language, latency, memory, simulation, storage, throughput
 from benchmarks.figures import Figure, machine, page, table
 
 GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "throughput": (throughput.TITLE, throughput.figures),
     "guards": (guards.TITLE, guards.figures),
+    "language": (language.TITLE, language.figures),
     "latency": (latency.TITLE, latency.figures),
     "memory": (memory.TITLE, memory.figures),
     "storage": (storage.TITLE, storage.figures),

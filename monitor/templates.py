@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from protocols.errors import InvalidFileError, Problem
+from protocols.schema import FOLDER as SHIPPED
 
 SERVICE = """\
 # What sandtime has to know of this lab. Everything here can be changed; restart the daemon afterwards.
@@ -47,36 +49,56 @@ rate_K_per_min = 3
 """
 
 CELL = """\
-# The cell under test. Every value carries its unit.
+# yaml-language-server: $schema=schema/cell.schema.json
+# The cell under test. Every value carries its unit. What follows a '#' is a remark: to make one of the last
+# lines count, take its '# ' away.
 sandtime: 1
 name: my first cell
 geometry: symmetric                # symmetric, asymmetric, full, half or blocking
-area: 0.785 cm²                    # or  diameter: 10 mm
-working: {lithium: 100 µm}
-counter: {lithium: 100 µm}
-electrolyte: {name: LLZTO, class: garnet, thickness: 600 µm}
+area: 0.785 cm²                    # of the electrode; or  diameter: 10 mm
+working: {lithium: 100 µm}         # positive current strips this side; the thin side of an asymmetric cell
+counter: {lithium: 100 µm}         # a thickness, or a capacity such as 20 mAh/cm²; leave out what has none
+electrolyte: {name: LLZTO, class: garnet, thickness: 600 µm}   # its class gives the voltage limits
 temperature: 25 °C
+# identity: A-17                   # what is written on the cell
+# capacity: 2 mAh                  # for C-rates; also per area, or per mass
+# mass: 12 mg                      # of active material, for mA/g and mAh/g
+# voltage_window: {from: 2.5 V, to: 4.3 V}          # a full or half cell needs it
+# temperature_window: {from: 10 °C, to: 80 °C}      # needed by protocols that set a temperature
 """
 
 PROTOCOL = """\
-# A first test: rest, then strip and plate three times.
-# Change the numbers, then: sandtime check first_protocol.yaml
+# yaml-language-server: $schema=schema/protocol.schema.json
+# A first test: rest, measure a spectrum, then strip and plate three times.
+# Change the numbers, then: sandtime check first_protocol.yaml --cell my_cell.yaml
 sandtime: 1
 name: first_protocol
-description: Three cycles at 0.2 mA/cm², 0.1 mAh/cm² per half-cycle.
-parameters:
+description: Three cycles at 0.2 mA/cm², 0.05 mAh/cm² per half-cycle.
+
+parameters:                        # values to change for one run: --set current="0.3 mA/cm²"
   current: 0.2 mA/cm²
-  capacity: 0.1 mAh/cm²
+  capacity: 0.05 mAh/cm²           # per half-cycle; the time follows as capacity / current
+  cycles: 3
+
+record:
+  every: 10 s                      # what is kept for good; guards see a sample every second all the same
+
 steps:
   - rest: {for: 1 min}
+  - geis: {amplitude: 0.02 mA/cm², frequency: {from: 1 MHz, to: 1 Hz}}
   - repeat:
-      times: 3
-      steps:
+      times: $cycles
+      steps:                       # a positive current strips the working electrode, a negative one plates it
         - constant_current: {current: $current, until: {areal_capacity: $capacity}}
         - constant_current: {current: -$current, until: {areal_capacity: $capacity}}
+
+afterwards:                        # at open circuit, however the test ended
+  - rest: {for: 1 min}
 """
 
 FILES = {"service.toml": SERVICE, "my_cell.yaml": CELL, "first_protocol.yaml": PROTOCOL}
+SCHEMAS = "schema"
+"""Folder of the schemas that make an editor offer words; the first lines of the files above name it."""
 
 
 def write_start_files(folder: Path) -> list[Path]:
@@ -88,4 +110,10 @@ def write_start_files(folder: Path) -> list[Path]:
         raise InvalidFileError([Problem(str(folder / name), 0, 0, "exists already", hint) for name in there])
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return [folder / name for name in FILES]
+    return [*(folder / name for name in FILES), *_write_schemas(folder / SCHEMAS)]
+
+
+def _write_schemas(folder: Path) -> list[Path]:
+    """Copy the schemas that came with sandtime."""
+    folder.mkdir(exist_ok=True)
+    return [Path(shutil.copyfile(path, folder / path.name)) for path in sorted(SHIPPED.glob("*.json"))]

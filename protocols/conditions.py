@@ -106,7 +106,9 @@ class Condition(FileModel):
     time: CompareTime | None = None
     """Since the start of the run."""
     time_since_spectrum: CompareTime | None = None
+    """Since the end of the last spectrum, else since the start."""
     charge_since_spectrum: CompareCharge | None = None
+    """Passed since the last spectrum, both directions added up."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> Condition:

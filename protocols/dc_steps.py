@@ -29,8 +29,11 @@ class ChargeEnds(FileModel):
     """Ends of a step by charge, of which one may be written."""
 
     areal_capacity: ArealCapacity | None = None
+    """Charge per electrode area."""
     charge: Charge | None = None
+    """Charge; here a C is a coulomb."""
     specific_capacity: SpecificCapacity | None = None
+    """Charge per mass of active material; the cell file gives the mass."""
 
     @model_validator(mode="after")
     def _says_charge_once(self) -> ChargeEnds:
@@ -49,7 +52,9 @@ class Until(ChargeEnds):
     """What ends a step of constant current; of several conditions the first that comes."""
 
     time: Duration | None = None
+    """Longest time."""
     voltage: PlainVoltage | None = None
+    """E has reached this: from below if the current is positive, else from above."""
 
     @model_validator(mode="after")
     def _ends(self) -> Until:
@@ -64,15 +69,18 @@ class SteadyEnd(FileModel):
     change: Part
     """Largest change of |I| within ``over``."""
     over: Duration = Amount(600.0, "time", "10 min")
+    """Time over which the change is looked at."""
 
 
 class UntilAtVoltage(ChargeEnds):
     """What ends a step of constant voltage; of several conditions the first that comes."""
 
     time: Duration | None = None
+    """Longest time."""
     current: CurrentSize | None = None
     """|I| has fallen to this."""
     steady: SteadyEnd | None = None
+    """The current has become steady; needs a 'time' as well."""
 
     @model_validator(mode="after")
     def _ends(self) -> UntilAtVoltage:
@@ -89,7 +97,9 @@ class UntilCcCv(FileModel):
     time: Duration | None = None
     """Longest time of this part."""
     current: CurrentSize | None = None
+    """|I| has fallen to this."""
     steady: SteadyEnd | None = None
+    """The current has become steady."""
 
     @model_validator(mode="after")
     def _ends(self) -> UntilCcCv:
@@ -103,7 +113,9 @@ class ConstantCurrent(FileModel):
 
     current: Current
     until: Until
+    """What ends the step; the first that comes."""
     spectra: TimelySpectra | None = None
+    """Spectra while the step goes on."""
 
 
 class Nucleation(FileModel):
@@ -111,6 +123,7 @@ class Nucleation(FileModel):
 
     current: Current
     until: Until
+    """What ends the step; the first that comes."""
 
 
 class ConstantVoltage(FileModel):
@@ -118,6 +131,7 @@ class ConstantVoltage(FileModel):
 
     voltage: Voltage
     until: UntilAtVoltage
+    """What ends the step; the first that comes."""
 
 
 class CcCv(FileModel):
@@ -125,14 +139,18 @@ class CcCv(FileModel):
 
     current: Current
     voltage: PlainVoltage
+    """The current ends here, and then this voltage is held."""
     until: UntilCcCv
+    """What ends the part at constant voltage; the first that comes."""
 
 
 class LinearSweep(FileModel):
     """E changes at one rate from one voltage to another."""
 
     start: Voltage = Field(default=OCV, alias="from")
+    """Where it begins: a voltage, or 'ocv'."""
     end: Voltage = Field(alias="to")
+    """Where it ends: a voltage, or '1 V vs ocv'."""
     rate: Rate
 
 
@@ -140,13 +158,17 @@ class CyclicVoltammetry(FileModel):
     """E goes to and fro between two voltages, at one rate after another."""
 
     start: Voltage = Field(default=OCV, alias="from")
+    """Where it begins: a voltage, or 'ocv'."""
     first: PlainVoltage
     """First vertex."""
     second: PlainVoltage
     """Second vertex."""
     rate: Rate | None = None
+    """One scan rate, such as '0.1 mV/s'."""
     rates: tuple[Rate, ...] = ()
+    """Several scan rates, one after another."""
     cycles: Count = 1
+    """Cycles at each rate."""
 
     @model_validator(mode="after")
     def _has_rates(self) -> CyclicVoltammetry:

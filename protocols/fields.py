@@ -234,7 +234,9 @@ class VoltageWindow(FileModel):
     """A lowest and a highest voltage."""
 
     lowest: PlainVoltage = Field(alias="from")
+    """The lowest."""
     highest: PlainVoltage = Field(alias="to")
+    """The highest."""
 
     @model_validator(mode="after")
     def _in_order(self) -> VoltageWindow:
@@ -247,4 +249,6 @@ class FrequencyRange(FileModel):
     """First and last frequency of a spectrum."""
 
     start: Frequency = Field(alias="from")
+    """First frequency, usually the highest."""
     end: Frequency = Field(alias="to")
+    """Last frequency."""

@@ -72,7 +72,7 @@ def limits_of(
     largest = max(driven_currents(nodes, with_peaks=True), default=0.0)
     limit = min(CURRENT_MARGIN * largest, capabilities.current_max_A)
     if drives_a_voltage(nodes) or not largest:
-        # What flows then is not known before.
+        # What flows then is not known before, or nothing is driven.
         limit = capabilities.current_max_A
     written = protocol.content.limits.current
     if written is not None:

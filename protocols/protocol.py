@@ -60,27 +60,39 @@ def _symmetric_window(value: object) -> object:
 class LimitsBlock(FileModel):
     """Safety limits: always on, open the circuit."""
 
-    voltage: Annotated[VoltageWindow, BeforeValidator(_symmetric_window)] | None = None
+    voltage: (
+        Annotated[
+            VoltageWindow, BeforeValidator(_symmetric_window, json_schema_input_type=VoltageWindow | str)
+        ]
+        | None
+    ) = None
+    """Lowest and highest E; a single voltage means ± this."""
     current: Annotated[Amount, quantity("current", "current_density", positive=True)] | None = None
+    """Largest |I|."""
 
 
 class DenseBlock(FileModel):
     """Denser samples at the start of each step of constant current, as a nucleation spike needs them."""
 
     duration: Duration = Field(default=Amount(60.0, "time", "1 min"), alias="for")
+    """So long from the start of each step."""
     every: Duration = Amount(0.1, "time", "0.1 s")
+    """Time between two samples."""
 
 
 class RecordBlock(FileModel):
     """What is kept besides what guards see."""
 
     every: Duration | None = None
+    """Interval of the samples that are kept for good; all of them if not written."""
     on_voltage_change: Annotated[Amount, quantity("voltage", positive=True)] = Amount(
         0.005, "voltage", "5 mV"
     )
+    """A sample is kept besides when E has changed by this."""
     on_current_change: Annotated[Amount, quantity(*CURRENTS, positive=True)] | None = None
     """At constant voltage."""
     dense: DenseBlock | None = None
+    """Denser samples at the start of each step of constant current."""
 
 
 class SuspicionBlock(FileModel):
@@ -89,6 +101,7 @@ class SuspicionBlock(FileModel):
     steps: tuple[SpectrumStep, ...] = ()
     """At open circuit."""
     then: Literal["go_on", "pause"] = "go_on"
+    """Go on, or pause until a person says 'sandtime resume'."""
 
 
 def _read_guard(value: object) -> dict[str, float] | bool:
@@ -121,19 +134,31 @@ class ProtocolFile(FileModel):
     """A protocol file."""
 
     sandtime: LanguageVersion
+    """Version of the language: 1."""
     name: Name
+    """What the test is called in results."""
     description: str = ""
+    """What the test is for."""
     parameters: dict[str, str] = {}
+    """Values that '--set' may change, written $name below."""
     limits: LimitsBlock = LimitsBlock()
+    """Safety limits: always on, open the circuit."""
     guards: dict[GuardName, GuardBlock] = {}
+    """Watchers: on, off, or thresholds that differ from their own."""
     watch: Duration = Amount(1.0, "time", "1 s")
+    """How often the guards look."""
     record: RecordBlock = RecordBlock()
+    """What is kept besides what guards see."""
     ends_on: tuple[VerdictKind, ...] = ()
+    """Verdicts that are a planned end: the run is finished, not protected."""
     on_suspicion: SuspicionBlock = SuspicionBlock()
+    """What to do when a guard suspects something."""
     retention_from: Count = 1
     """The cycle whose capacity is 100 % for ``retention``."""
     steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
+    """What is done, in order."""
     afterwards: tuple[SpectrumStep, ...] = ()
+    """At open circuit, however the test ended: rests and small spectra."""
 
     @property
     def guard_settings(self) -> GuardSettings:

@@ -59,33 +59,44 @@ class CurrentLadder(_Ladder):
     """A ladder of currents."""
 
     start: _AnyCurrent = Field(alias="from")
+    """First level."""
     step: _AnyCurrent
+    """Distance of the levels, with its sign."""
     end: _AnyCurrent = Field(alias="to")
+    """Last level; it is reached but not passed."""
 
 
 class VoltageLadder(_Ladder):
     """A ladder of voltages."""
 
     start: PlainVoltage = Field(alias="from")
+    """First level."""
     step: PlainVoltage
+    """Distance of the levels, with its sign."""
     end: PlainVoltage = Field(alias="to")
+    """Last level; it is reached but not passed."""
 
 
 class RateLadder(_Ladder):
     """A ladder of scan rates."""
 
     start: _AnyRate = Field(alias="from")
+    """First level."""
     step: _RateStep
+    """Distance of the levels, with its sign."""
     end: _AnyRate = Field(alias="to")
+    """Last level; it is reached but not passed."""
 
 
 class TemperatureLadder(_Ladder):
     """A ladder of temperatures."""
 
     start: TemperatureValue = Field(alias="from")
+    """First level."""
     step: StepInKelvin
     """In K."""
     end: TemperatureValue = Field(alias="to")
+    """Last level; it is reached but not passed."""
 
 
 def _form(value: Any) -> str:
@@ -129,8 +140,11 @@ class RampOver(FileModel):
     current: _CurrentLevels | None = None
     """Also C-rates."""
     voltage: _VoltageLevels | None = None
+    """Levels of voltage, $voltage in the steps."""
     rate: _RateLevels | None = None
+    """Scan rates, $rate in the steps."""
     temperature: _TemperatureLevels | None = None
+    """Temperatures, $temperature in the steps."""
 
     @model_validator(mode="after")
     def _goes_over_one(self) -> RampOver:

@@ -72,7 +72,9 @@ class Rest(FileModel):
     """Open circuit for a time, or until the open-circuit voltage is steady."""
 
     duration: Duration | None = Field(default=None, alias="for")
+    """How long."""
     until: RestUntil | None = None
+    """Until E is steady, instead of 'for'."""
 
     @model_validator(mode="after")
     def _has_one_end(self) -> Rest:
@@ -92,8 +94,11 @@ class Amplitude(FileModel):
     """The peak of a galvanostatic spectrum, or the wanted answer."""
 
     peak: CurrentPeak | None = None
+    """Peak of the current; for rms write '10 µA rms'."""
     response: VoltagePeak | None = None
+    """Wanted peak of the voltage: the current follows from the last |Z|."""
     largest: CurrentPeak | None = None
+    """Largest peak of the current that may be used for it."""
 
     @model_validator(mode="after")
     def _is_known(self) -> Amplitude:
@@ -109,22 +114,29 @@ class _Spectrum(FileModel):
     """What both kinds of spectra have."""
 
     frequency: FrequencyRange
+    """First and last frequency."""
     points_per_decade: Density = 10
+    """Frequencies in each decade."""
     average: Count = 1
+    """Periods averaged at each frequency."""
 
 
 class Geis(_Spectrum):
     """A galvanostatic impedance spectrum, at open circuit or with a direct current going on underneath."""
 
     current: Current | None = None
-    amplitude: Annotated[Amplitude, BeforeValidator(_amplitude)]
+    """Direct current underneath: 'same' inside another step; none if not written."""
+    amplitude: Annotated[Amplitude, BeforeValidator(_amplitude, json_schema_input_type=Amplitude | str)]
+    """Peak of the current, or '{response: 10 mV, largest: 0.1 mA/cm²}'."""
 
 
 class Peis(_Spectrum):
     """A potentiostatic impedance spectrum, about the open-circuit voltage or another one."""
 
     voltage: Voltage = OCV
+    """Voltage about which it is measured: 'ocv' if not written."""
     amplitude: VoltagePeak
+    """Peak of the voltage; for rms write '10 mV rms'."""
 
 
 class RestStep(FileModel):
@@ -155,7 +167,9 @@ class TimelySpectra(FileModel):
     """Spectra inside a step of constant current."""
 
     every: Every
+    """A time or a charge: '1 h' or '0.1 mAh/cm²'."""
     steps: Annotated[tuple[SpectrumStep, ...], AfterValidator(not_empty)]
+    """Rests and spectra; 'current: same' measures under current."""
 
     @model_validator(mode="after")
     def _in_time(self) -> TimelySpectra:
@@ -171,6 +185,7 @@ class PassSpectra(FileModel):
     """After these passes, counted from 1."""
     every: Every | None = None
     steps: Annotated[tuple[SpectrumStep, ...], AfterValidator(not_empty)]
+    """Rests and spectra; 'current: same' measures under current."""
 
     @model_validator(mode="after")
     def _come_once(self) -> PassSpectra:

@@ -31,15 +31,20 @@ class Stable(FileModel):
     """The cell itself has come to the temperature: its resistance at high frequency no longer changes."""
 
     change: Part = Amount(0.01, "fraction", "1 %")
+    """Largest change between two spectra."""
     every: Duration = Amount(900.0, "time", "15 min")
+    """Time between two spectra."""
     spectrum: SpectrumStep
+    """What is measured at the cell."""
 
 
 class SetTemperature(FileModel):
     """The chamber goes to a temperature, and the cell soaks in it at open circuit."""
 
     target: Temperature = Field(alias="to")
+    """Temperature of the chamber, such as '60 °C'."""
     within: Difference = Amount(0.5, "temperature", "0.5 K")
+    """So near has the chamber to be, such as '0.5 K'."""
     held: Duration = Field(default=Amount(600.0, "time", "10 min"), alias="for")
     """So long the chamber has to be within it without a break."""
     soak: Duration | None = None
@@ -47,22 +52,27 @@ class SetTemperature(FileModel):
     at_most: Duration = Amount(43200.0, "time", "12 h")
     """The run fails if it takes longer."""
     stable: Stable | None = None
+    """Wait for the cell itself as well, by spectra."""
 
 
 class Repeat(FileModel):
     """Steps repeated a number of times."""
 
     times: Count
+    """How often: a whole number."""
     counts: Literal["cycles"] | None = None
     """``cycles``: each pass is a cycle of the test, numbered on through all repeats that count."""
     steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
+    """What is repeated."""
     spectra: PassSpectra | None = None
+    """Spectra after some passes, or inside the half-cycles."""
 
 
 class Ramp(RampOver):
     """Steps repeated at one level after another of one quantity; in them ``$current`` is the level."""
 
     steps: Annotated[tuple[Step, ...], AfterValidator(not_empty)]
+    """What runs at each level."""
 
 
 def _way(value: Any) -> str:
@@ -80,14 +90,18 @@ class If(FileModel):
     """Go one way or the other, by what was measured."""
 
     when: Condition
+    """What has to hold."""
     then: Way
+    """If it holds: steps, 'leave' or 'end'."""
     otherwise: Way = ()
+    """If it does not, or was not measured yet: steps, 'leave' or 'end'."""
 
 
 class WaitForPerson(FileModel):
     """Open circuit until a person says go on (``sandtime resume``)."""
 
     message: Text
+    """What the person is asked to do."""
     at_most: Duration = Amount(30 * 86400.0, "time", "30 d")
     """The run fails if nobody has come by then."""
 

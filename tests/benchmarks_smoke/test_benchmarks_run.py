@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import guards, latency, memory, simulation, storage, throughput
+from benchmarks import guards, language, latency, memory, simulation, storage, throughput
 from benchmarks.figures import Figure, table
 
 TINY: dict[str, Callable[[], list[Figure]]] = {
     "guards": lambda: guards.figures(half_cycles=2),
+    "language": lambda: language.figures(repeats=1),
     "latency": lambda: latency.figures(channels=1, repeats=1),
     "memory": lambda: memory.figures(channels=1),
     "simulation": lambda: simulation.figures(seconds=0.3),

@@ -1,11 +1,28 @@
-"""Docs are code: each command and snippet of README and docs/ is run here, in the order of its page."""
+"""Docs are code: each command and snippet of README and docs/ is run here, in the order of its page.
+
+The word after a fence's language says what a block is; readers do not see it.
+
+| fence | what it is |
+|---|---|
+| ``sh`` | commands; ``sh fails``: the last of them has to fail |
+| ``text`` | what the commands before it answer; a line ``…`` stands for any lines |
+| ``yaml`` | a whole protocol; ``full`` after it: for a full cell |
+| ``yaml steps``, ``yaml keys`` | a list of steps; keys of a protocol: made whole before they are compiled |
+| ``yaml group`` | a file that another one includes |
+| ``yaml wrong`` | a protocol with mistakes: the commands below it show them |
+
+A first line ``# name.yaml`` makes a block a file beside the page's commands.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,17 +30,42 @@ import pytest
 from protocols.capabilities import Capabilities
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
-from protocols.protocol import parse_protocol
+from protocols.protocol import library_protocols, parse_protocol
+from protocols.schema import protocol_schema
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([REPOSITORY / "README.md", *REPOSITORY.glob("docs/**/*.md")])
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+REFERENCE = REPOSITORY / "docs" / "write_a_protocol.md"
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w./-]+\.yaml)\n")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TIMEOUT_S = 100
 SETTLE = "for i in $(seq 300); do {condition} && break; sleep 0.1; done\n"
 """A reader takes a moment between starting something and the next command."""
 
-CELL = "sandtime: 1\nname: any\ngeometry: symmetric\narea: 1 cm²\nelectrolyte: {class: garnet}\n"
+HEAD = "sandtime: 1\nname: any\n"
+BODY = "steps: [{rest: {for: 1 min}}]\n"
+SYMMETRIC = """\
+sandtime: 1
+name: any
+geometry: symmetric
+area: 1 cm²
+working: {lithium: 100 µm}
+counter: {lithium: 100 µm}
+electrolyte: {class: garnet}
+temperature_window: {from: 10 °C, to: 80 °C}
+"""
+FULL = """\
+sandtime: 1
+name: any
+geometry: full
+area: 1 cm²
+area_of: working
+capacity: 2 mAh
+mass: 12 mg
+voltage_window: {from: 2.4 V, to: 4.4 V}
+temperature_window: {from: 10 °C, to: 80 °C}
+"""
 ABLE = Capabilities(
     model="any",
     current_max_A=0.5,
@@ -33,13 +75,31 @@ ABLE = Capabilities(
     step_kinds=("rest", "constant_current", "constant_voltage", "voltage_sweep", "geis", "peis"),
     frequency_min_Hz=1e-5,
     frequency_max_Hz=7e6,
+    temperature_min_K=263.15,
+    temperature_max_K=373.15,
+    sample_interval_min_s=0.001,
 )
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """Return the fenced blocks of one language."""
-    text = page.read_text(encoding="utf-8")
-    return [match[2] for match in BLOCK.finditer(text) if match[1] == language]
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    words: frozenset[str]
+    text: str
+
+    @property
+    def file(self) -> str:
+        """Name of the file that it stands for; empty if it stands for none."""
+        named = FILE.match(self.text) if self.language == "yaml" else None
+        return named[1] if named else ""
+
+
+def blocks(page: Path, *languages: str) -> list[Block]:
+    """Return the fenced blocks of some languages."""
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [Block(m[1], frozenset(m[2].split()), m[3]) for m in found if m[1] in languages]
 
 
 def pages_with(language: str) -> list[Path]:
@@ -47,15 +107,32 @@ def pages_with(language: str) -> list[Path]:
     return [page for page in PAGES if blocks(page, language)]
 
 
-def _script(page: Path) -> str:
-    """Join a page's commands; leave out what makes the environment, which this test already has."""
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    kept = [line for line in lines if not re.match(r"(make|source|git clone) ", line)]
+def _script(page: Path, shown: Path) -> str:
+    """Return a page's files and commands as one script; what each block of commands shows goes to a file."""
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
-    for line in kept:
-        command = line.split("  #")[0].rstrip()
-        script += _in_background(command.removesuffix("&")) if command.endswith("&") else f"{command}\n"
+    for number, block in enumerate(blocks(page, "sh", "yaml")):
+        if block.language == "yaml":
+            script += _write(block)
+            continue
+        output = shlex.quote(str(shown / f"{number}"))
+        commands = f"{{\n{_commands(block.text)}true\n}} > {output} 2>&1\n"
+        if "fails" in block.words:
+            commands = f"if (\n{_commands(block.text)}) > {output} 2>&1; then false; fi\n"
+        script += commands
     return script
+
+
+def _write(block: Block) -> str:
+    if not block.file:
+        return ""
+    return f"mkdir -p $(dirname {block.file}); cat > {block.file} <<'END OF FILE'\n{block.text}END OF FILE\n"
+
+
+def _commands(text: str) -> str:
+    """Return a block's commands without those that make the environment, which this test already has."""
+    kept = [line for line in text.splitlines() if not re.match(r"(make|source|git clone) ", line)]
+    commands = [line.split("  #")[0].rstrip() for line in kept]
+    return "".join(_in_background(c.removesuffix("&")) if c.endswith("&") else f"{c}\n" for c in commands)
 
 
 def _in_background(command: str) -> str:
@@ -63,24 +140,66 @@ def _in_background(command: str) -> str:
     return f"{command} >/dev/null 2>&1 &\n" + SETTLE.format(condition=ready)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A page whose commands are being run."""
+
+    process: subprocess.Popen[bytes]
+    shown: Path
+
+    def answers(self) -> list[str]:
+        """Return what the blocks of commands have shown, in their order."""
+        files = sorted(self.shown.iterdir(), key=lambda path: int(path.name))
+        return [path.read_text(encoding="utf-8") for path in files]
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Reading]]:
+    """Read all pages side by side: most of their time is spent waiting for a simulated instrument."""
+    started: dict[Path, Reading] = {}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for page in pages_with("sh"):
+        shown, folder = tmp_path_factory.mktemp("shown"), tmp_path_factory.mktemp("folder")
+        started[page] = Reading(
+            subprocess.Popen(
+                ["bash", "-c", _script(page, shown)],
+                cwd=folder,
+                env={**os.environ, "PATH": path},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ),
+            shown,
+        )
+    yield started
+    for reading in started.values():
+        reading.process.terminate()
+        reading.process.wait()
+
+
 @pytest.mark.timeout(TIMEOUT_S + 20)
 @pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
-def test_commands_run(page: Path, tmp_path: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", _script(page)],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+def test_commands_run_and_answer_as_the_page_says(page: Path, readings: dict[Path, Reading]) -> None:
+    code = readings[page].process.wait(TIMEOUT_S)
+    answers = readings[page].answers()
+    assert code == 0, f"the last block of commands showed:\n{answers[-1][-3000:]}"
+    following = iter(answers)
+    answer = ""
+    for block in blocks(page, "sh", "text"):
+        if block.language == "sh":
+            answer = next(following)
+        else:
+            assert _holds(answer, block.text), f"{answer}\n--- the page says:\n{block.text}"
+
+
+def _holds(answer: str, said: str) -> bool:
+    """Whether an answer is what the page says, where ``…`` on a line of its own stands for any lines."""
+    pieces = [re.escape(piece.strip("\n")) for piece in re.split(r"^…$", said, flags=re.MULTILINE)]
+    return re.fullmatch(r"(?s:.*?)".join(pieces), answer.strip("\n")) is not None
 
 
 def test_every_make_command_is_a_target() -> None:
-    named = {name for page in PAGES for name in re.findall(r"make (\w+)", "\n".join(blocks(page, "sh")))}
+    text = "\n".join(block.text for page in PAGES for block in blocks(page, "sh"))
+    named = set(re.findall(r"make (\w+)", text))
     assert named
     for name in named:
         done = subprocess.run(["make", "-n", name], cwd=REPOSITORY, capture_output=True, check=False)
@@ -89,9 +208,34 @@ def test_every_make_command_is_a_target() -> None:
 
 @pytest.mark.parametrize("page", pages_with("yaml"), ids=lambda page: page.name)
 def test_protocols_compile(page: Path) -> None:
-    for text in blocks(page, "yaml"):
-        protocol = parse_protocol(text, page.name)
-        assert compile_program(protocol, parse_cell(CELL, "cell.yaml"), ABLE).steps
+    found = blocks(page, "yaml")
+    groups = {block.file: block.text for block in found if "group" in block.words}
+    for block in found:
+        if block.words & {"wrong", "group"}:
+            continue
+        cell = parse_cell(FULL if "full" in block.words else SYMMETRIC, "cell.yaml")
+        protocol = parse_protocol(_whole(block), page.name, {}, groups)
+        assert compile_program(protocol, cell, ABLE).steps, block.text
+
+
+def _whole(block: Block) -> str:
+    if "steps" in block.words:
+        return f"{HEAD}steps:\n{block.text}"
+    return f"{HEAD}{block.text}{BODY}" if "keys" in block.words else block.text
+
+
+def test_the_reference_names_every_word_of_the_language() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    schema = protocol_schema()
+    parts = [schema, *schema["$defs"].values()]
+    words = {word for part in parts for word in part.get("properties", {})}
+    assert len(words) > 60
+    assert sorted(word for word in words if not re.search(rf"\b{word}\b", text)) == []
+
+
+def test_the_reference_names_every_file_of_the_library() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    assert [name for name in library_protocols() if f"`{name}`" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -29,7 +29,9 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_only_our_packages_are_in_it(names: list[str]) -> None:
     top = {name.partition("/")[0] for name in names}
     assert {part for part in top if not part.endswith(".dist-info")} == PACKAGES
-    assert not [name for name in names if Path(name).name.startswith("test_") or "__pycache__" in name]
+    assert not [
+        name for name in names if Path(name).name.startswith(("test_", "conftest")) or "__pycache__" in name
+    ]
 
 
 def test_every_module_and_data_file_is_in_it(names: list[str]) -> None:
@@ -40,7 +42,7 @@ def test_every_module_and_data_file_is_in_it(names: list[str]) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert {name for name in names if ".dist-info/" not in name} == wanted
-    assert {"protocols/library/ccd_constant_capacity.yaml"} <= wanted
+    assert {"protocols/library/ccd_constant_capacity.yaml", "protocols/schema/cell.schema.json"} <= wanted
     assert {f"{package}/py.typed" for package in PACKAGES} <= wanted
     assert [name for name in wanted if name.startswith("storage/migrations/")]
 

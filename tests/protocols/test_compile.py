@@ -101,6 +101,13 @@ def test_constant_capacity_keeps_the_charge_and_shortens_the_half_cycles(
         assert step.duration_s == pytest.approx(3600 * 0.2 / level)
 
 
+def test_a_current_limit_may_stand_where_no_current_is_driven(cell: Cell, channel: Capabilities) -> None:
+    held = "steps:\n  - constant_voltage: {voltage: 0.1 V, until: {time: 1 h}}\n"
+    program = compiled(f"limits: {{current: 2 mA}}\n{held}", cell, channel)
+    assert program.limits.current_max_A == pytest.approx(2e-3)
+    assert compiled(held, cell, channel).limits.current_max_A == channel.current_max_A
+
+
 def test_constant_time_keeps_the_time_and_raises_the_charge(cell: Cell, channel: Capabilities) -> None:
     steps = half_cycles(compile_program(load_protocol("ccd_constant_time"), cell, channel))
     assert len(steps) == 2 * 40
