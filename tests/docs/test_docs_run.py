@@ -192,8 +192,14 @@ def test_commands_run_and_answer_as_the_page_says(page: Path, readings: dict[Pat
 
 
 def _holds(answer: str, said: str) -> bool:
-    """Whether an answer is what the page says, where ``…`` on a line of its own stands for any lines."""
-    pieces = [re.escape(piece.strip("\n")) for piece in re.split(r"^…$", said, flags=re.MULTILINE)]
+    """Whether an answer is what the page says, where ``…`` on a line of its own stands for any lines.
+
+    In a line it stands for the rest of a number or of a sentence.
+    """
+    pieces = [
+        re.escape(piece.strip("\n")).replace("…", ".*")
+        for piece in re.split(r"^…$", said, flags=re.MULTILINE)
+    ]
     return re.fullmatch(r"(?s:.*?)".join(pieces), answer.strip("\n")) is not None
 
 
