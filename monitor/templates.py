@@ -73,10 +73,10 @@ PROTOCOL = """\
 # Change the numbers, then: sandtime check first_protocol.yaml --cell my_cell.yaml
 sandtime: 1
 name: first_protocol
-description: Three cycles at 0.2 mA/cm², 0.05 mAh/cm² per half-cycle.
+description: Three cycles at 0.5 mA/cm², 0.05 mAh/cm² per half-cycle.
 
-parameters:                        # values to change for one run: --set current="0.3 mA/cm²"
-  current: 0.2 mA/cm²
+parameters:                        # values to change for one run: --set current="0.2 mA/cm²"
+  current: 0.5 mA/cm²
   capacity: 0.05 mAh/cm²           # per half-cycle; the time follows as capacity / current
   cycles: 3
 
@@ -85,7 +85,7 @@ record:
 
 steps:
   - rest: {for: 1 min}
-  - geis: {amplitude: 0.02 mA/cm², frequency: {from: 1 MHz, to: 1 Hz}}
+  - geis: {amplitude: 0.05 mA/cm², frequency: {from: 1 MHz, to: 1 Hz}}
   - repeat:
       times: $cycles
       steps:                       # a positive current strips the working electrode, a negative one plates it

@@ -117,7 +117,7 @@ def test_what_init_writes_can_be_checked_and_planned(lab_folder: Path, call: Cal
     assert _document(call("check", *given, "--json", folder=lab_folder)) == {"errors": [], "warnings": []}
     made = _document(call("plan", *given, "--json", folder=lab_folder))
     assert set(made) >= PLAN_KEYS
-    doubled = _document(call("plan", *given, "--set", "current=0.4 mA/cm²", "--json", folder=lab_folder))
+    doubled = _document(call("plan", *given, "--set", "current=1 mA/cm²", "--json", folder=lab_folder))
     assert doubled["max_current_A"] == pytest.approx(2 * made["max_current_A"])
     assert doubled["charge_C"] == pytest.approx(made["charge_C"])
     again = call("init", ".", folder=lab_folder)
