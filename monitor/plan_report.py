@@ -52,6 +52,7 @@ def describe_plan(plan: Plan) -> str:
         *(f"  {_passes(step):>6} × {_describe_step(step)}" for step in plan.steps),
     ]
     for title, texts in (
+        ("decisions", plan.decisions),
         ("held on board", plan.held_on_board),
         ("held by the host", plan.held_by_host),
         ("warnings", plan.warnings),

@@ -11,11 +11,12 @@ import numpy as np
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.records import HalfCycle
 from protocols.verdicts import Verdict
-from storage.reader import Reader
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from storage.reader import Reader
 
 MAX_EVENTS = 100_000
 MAX_POINTS = 4000

@@ -144,6 +144,12 @@ class _Compiler:
         if step is None or driven.spectra is None:
             return _known(step)
         inner = here.at("spectra")
+        if interval_s(self._context, driven.spectra.every, step, inner) > step.duration_s * (1 + 1e-9):
+            message = "The step ends before the first of these spectra is due."
+            self._context.problems.add(
+                (*inner.path, "every"), message, "Write a shorter time or less charge."
+            )
+            return (step,)
         return inside_step(self._context, step, driven.spectra.every, driven.spectra.steps, inner.at("steps"))
 
     def _wait(self, wait: steps.WaitForPerson, here: Where) -> Node:

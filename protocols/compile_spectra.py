@@ -68,6 +68,7 @@ def peis(context: Context, settings: PeisSettings, here: Where) -> nodes.Peis:
     """Return a potentiostatic spectrum."""
     context.need("peis", here)
     voltage_V, relative = context.voltage(settings.voltage, (*here.path, "voltage"), here)
+    _check_swing(context, settings.amplitude, voltage_V, relative, here)
     _check_band(context, settings, here)
     return nodes.Peis(
         index=context.number(here),
@@ -80,6 +81,15 @@ def peis(context: Context, settings: PeisSettings, here: Where) -> nodes.Peis:
         points_per_decade=settings.points_per_decade,
         average=settings.average,
     )
+
+
+def _check_swing(context: Context, amplitude: Amount, voltage_V: float, relative: bool, here: Where) -> None:
+    """Note a peak of E that must leave the safety limits."""
+    low, high = context.window
+    room_V = (high - low) / 2 if relative else min(high - voltage_V, voltage_V - low)
+    if 0 < room_V <= amplitude.value:
+        message = f"A peak of '{amplitude.text}' leaves the safety limits {low:g} … {high:g} V."
+        context.problems.add((*here.path, "amplitude"), message, "Write for example '10 mV'.")
 
 
 def _check_band(context: Context, settings: Geis | PeisSettings, here: Where) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 from pydantic import model_validator
 
-from protocols.fields import CURRENTS, Count
+from protocols.fields import CURRENTS, Count, read_fraction, text_field
 from protocols.nodes import Measured
 from protocols.units import Amount
 from protocols.validation import FileModel, quantity, wrong
@@ -15,7 +15,7 @@ _Voltage = Annotated[Amount, quantity("voltage")]
 _Current = Annotated[Amount, quantity(*CURRENTS)]
 _Charge = Annotated[Amount, quantity("areal_capacity", "charge", "specific_capacity")]
 _Resistance = Annotated[Amount, quantity("resistance", "areal_resistance")]
-_Part = Annotated[Amount, quantity("fraction")]
+_Part = Annotated[Amount, *text_field(read_fraction, "A part, such as '80 %'.")]
 _Time = Annotated[Amount, quantity("time")]
 
 

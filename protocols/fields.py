@@ -16,6 +16,7 @@ from protocols.validation import FileModel, quantity, read_amount, wrong
 
 MAX_REPEATS = 1_000_000
 MAX_TEXT = 500
+MOST_OF_A_WHOLE = 2.0
 MAX_POINTS = 100
 """Of a spectrum, in a decade of frequency."""
 MAX_TIME_S = 100 * 365.25 * 86400
@@ -137,9 +138,17 @@ def _read_difference(value: object) -> Amount:
 
 
 def _read_part(value: object) -> Amount:
-    amount = read_amount(value, "fraction")
+    amount = read_fraction(value)
     if amount.value <= 0:
         raise wrong(f"'{amount.text}' has to be more than zero.")
+    return amount
+
+
+def read_fraction(value: object) -> Amount:
+    """Read a part of a whole; 80 without its sign would be eighty times the whole."""
+    amount = read_amount(value, "fraction")
+    if amount.value > MOST_OF_A_WHOLE:
+        raise wrong(f"'{amount.text}' is {amount.value:g} times the whole.", f"Write '{amount.text} %'.")
     return amount
 
 

@@ -9,7 +9,10 @@ from protocols.frozen import Frozen
 from protocols.nodes import (
     ConstantCurrent,
     ConstantVoltage,
+    Criterion,
     Decision,
+    Jump,
+    Measured,
     Node,
     OnPasses,
     Peis,
@@ -25,6 +28,23 @@ from protocols.plan_limits import holders, peak_A
 from protocols.plan_warnings import warnings
 from protocols.program import Program
 from protocols.tree import walk
+from protocols.units import KindName, format_amount
+
+_KINDS: dict[Measured, KindName] = {
+    "voltage": "voltage",
+    "current": "current",
+    "charge": "charge",
+    "overpotential": "voltage",
+    "resistance": "resistance",
+    "resistance_hf": "resistance",
+    "resistance_interface": "resistance",
+    "resistance_change": "fraction",
+    "retention": "fraction",
+    "coulombic_efficiency": "fraction",
+    "time": "time",
+    "time_since_spectrum": "time",
+    "charge_since_spectrum": "charge",
+}
 
 
 class PlannedStep(Frozen):
@@ -80,6 +100,8 @@ class Plan(Frozen):
     cycles: int
     """Passes of the loops that count."""
     steps: tuple[PlannedStep, ...]
+    decisions: tuple[str, ...] = ()
+    """What the host decides, in order, a sentence each."""
     held_on_board: tuple[str, ...]
     """Limits that the instrument itself holds."""
     held_by_host: tuple[str, ...]
@@ -117,6 +139,7 @@ def make_plan(program: Program, capabilities: Capabilities) -> Plan:
         spectra_charge_C=sum(row.passes * abs(row.charge_C or 0.0) for row in spectra),
         cycles=_cycles(program.steps),
         steps=rows,
+        decisions=tuple(_decisions(program.steps)),
         held_on_board=on_board,
         held_by_host=by_host,
         warnings=tuple(warnings(program, charge, capabilities)),
@@ -199,6 +222,27 @@ def _ends_by(step: Step) -> str:
             return "voltage"
         case _:
             return "time"
+
+
+def _decisions(nodes: tuple[Node, ...]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Decision):
+            asked = " and ".join(map(_asked, node.criteria))
+            ways = [_way(node.then, node.then_jump), _way(node.otherwise, node.otherwise_jump)]
+            yield f"{node.label}: if {asked}, {ways[0]}; otherwise {ways[1]}"
+        if not isinstance(node, Step):
+            yield from _decisions(inner(node))
+
+
+def _asked(criterion: Criterion) -> str:
+    kind = _KINDS.get(criterion.quantity)
+    value = format_amount(criterion.value, kind) if kind else f"{criterion.value:g}"
+    return f"{criterion.quantity} is {criterion.comparison} {value}"
+
+
+def _way(steps: tuple[Node, ...], jump: Jump | None) -> str:
+    words = {"leave": "leave the loop", "end": "end the test", None: "go on"}
+    return f"{len(steps)} steps" if steps else words[jump]
 
 
 def _cycles(nodes: tuple[Node, ...]) -> int:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from protocols.capabilities import Capabilities
 from protocols.context import range_for
 from protocols.limits import drives_a_voltage
-from protocols.nodes import ConstantCurrent, Node
+from protocols.nodes import ConstantCurrent, Geis, Node
 from protocols.plan_charge import Charge, share_of_spectra
 from protocols.program import Program
 from protocols.tree import walk
@@ -27,6 +27,8 @@ def warnings(program: Program, charge: Charge, capabilities: Capabilities) -> It
     yield from _lithium(program, "counter", -charge.lowest, charge.from_counter)
     yield from _window(program)
     yield from _spectra(program)
+    yield from _reversed_currents(program)
+    yield from _wrong_ways(program)
     yield from _ranges(program.steps, capabilities)
     yield from _resolution(program, capabilities)
     yield from _instrument(program, capabilities)
@@ -65,6 +67,33 @@ def _spectra(program: Program) -> Iterator[str]:
             f"Spectra under current pass {format_amount(share, 'fraction')} of a half-cycle's charge: "
             "measure fewer, or from a higher lowest frequency."
         )
+
+
+def _reversed_currents(program: Program) -> Iterator[str]:
+    """Yield a warning where the peak of a spectrum turns the current that goes on underneath."""
+    for step, _ in program.walk():
+        if isinstance(step, Geis) and step.current_A and step.amplitude_A > abs(step.current_A):
+            peak = format_amount(step.amplitude_A, "current")
+            under = format_amount(step.current_A, "current")
+            yield f"The peak of {peak} turns the current of {under} under it every period: '{step.label}'."
+
+
+def _wrong_ways(program: Program) -> Iterator[str]:
+    """Yield a warning where a current drives a full cell away from the voltage that ends it."""
+    low_V, high_V = program.limits.voltage_min_V, program.limits.voltage_max_V
+    middle_V = (low_V + high_V) / 2
+    for step, _ in program.walk():
+        if program.cell.geometry != "full" or not isinstance(step, ConstantCurrent):
+            continue
+        end_V = step.until_voltage_V
+        if end_V is None:
+            continue
+        if (end_V > middle_V) != (step.current_A > 0):
+            way = "lowers" if step.current_A < 0 else "raises"
+            yield (
+                f"A current of {format_amount(step.current_A, 'current')} {way} E; '{step.label}' ends at "
+                f"{end_V:g} V: at once, if E is beyond it already. Is the sign right?"
+            )
 
 
 def _ranges(nodes: tuple[Node, ...], capabilities: Capabilities) -> Iterator[str]:

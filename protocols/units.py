@@ -280,7 +280,16 @@ def _wanted(kinds: tuple[KindName, ...]) -> str:
 
 def example(kinds: tuple[KindName, ...], number: str = "0.1") -> str:
     """Return a hint: what a quantity of one of ``kinds`` looks like."""
-    return "Write for example " + " or ".join(f"'{number} {KINDS[kind].usual[0]}'" for kind in kinds) + "."
+    shown = [text for kind in kinds for text in _examples(kind, number)]
+    return "Write for example " + " or ".join(shown) + "."
+
+
+def _examples(kind: KindName, number: str) -> list[str]:
+    """Return a quantity as people write it; of a time in three units, since a wrong one is wrong by 60."""
+    if kind == "temperature" and number == "0.1":
+        number = "25"
+    units = KINDS[kind].usual
+    return [f"'{number} {unit}'" for unit in (units[:3] if kind == "time" else units[:1])]
 
 
 def _nearest_unit(unit: str, kinds: tuple[KindName, ...]) -> str:

@@ -219,7 +219,10 @@ def _missing(path: TreePath, source: Source) -> Problem:
 
 def _unknown_key(details: ErrorDetails, path: TreePath, source: Source, model: type[BaseModel]) -> Problem:
     known = _known_keys(model, path[:-1])
-    return source.key_problem(path, f"The key '{path[-1]}' is not known here.", nearest(str(path[-1]), known))
+    hint = nearest(str(path[-1]), known)
+    if str(path[-1])[:1].isdigit():
+        hint = "The decimal sign is a point: write '3.65 V', not '3,65 V'."
+    return source.key_problem(path, f"The key '{path[-1]}' is not known here.", hint)
 
 
 def _unknown_step(details: ErrorDetails, path: TreePath, source: Source, model: type[BaseModel]) -> Problem:

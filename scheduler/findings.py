@@ -117,4 +117,5 @@ class Found:
 
 
 def _change(before: float | None, now: float | None) -> float | None:
-    return (now - before) / before if before and now is not None else None
+    """Return by which part of it a value has changed, in either direction."""
+    return abs(now - before) / abs(before) if before and now is not None else None

@@ -83,7 +83,10 @@ def check(
         warnings += warned
     document = {"errors": [_as_dict(p) for p in errors], "warnings": [_as_dict(p) for p in warnings]}
     lines = [f"error: {problem}" for problem in errors] + [f"warning: {problem}" for problem in warnings]
-    emit(document, "\n".join(lines or [f"{', '.join(protocols)}: no mistake found"]), json)
+    if not errors:
+        unseen = "" if cell else "; what depends on the cell is looked at with --cell"
+        lines.append(f"{', '.join(protocols)}: no mistake found{unseen}")
+    emit(document, "\n".join(lines), json)
     if errors:
         raise typer.Exit(InvalidFileError.exit_code)
 
