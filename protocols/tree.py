@@ -30,7 +30,7 @@ from protocols.position import Position
 Nodes = tuple[Node, ...]
 
 MAX_PARTS = 500
-"""A loop of which only some passes are alike is written out into so many parts at a time."""
+"""A loop of which only some passes are alike is written out into about so many parts at a time."""
 
 
 def walk(nodes: Iterable[Node], loops: tuple[Repeat, ...] = ()) -> Iterator[tuple[Step, tuple[Repeat, ...]]]:
@@ -151,9 +151,9 @@ def _lead(nodes: Nodes, begun: bool) -> tuple[Nodes, bool]:
 def _lead_of_loop(loop: Repeat, begun: bool) -> tuple[Nodes, bool]:
     """Write the loop out: passes that are alike stay a loop, up to the first that the host has a part in."""
     parts: list[Node] = []
-    done = loop.start
+    size, done = 0, loop.start
     while done < loop.stop:
-        if len(parts) >= MAX_PARTS:
+        if size >= MAX_PARTS:
             return tuple(parts), False
         body, stop = _passes_alike(loop, done)
         if not _plain(body):
@@ -163,10 +163,16 @@ def _lead_of_loop(loop: Repeat, begun: bool) -> tuple[Nodes, bool]:
             whole = True
         if body:
             parts.append(loop.model_copy(update={"start": done, "stop": stop, "body": body}))
+            size += _loops((parts[-1],))
         if not whole:
             return tuple(parts), False
         done = stop
     return tuple(parts), True
+
+
+def _loops(nodes: Nodes) -> int:
+    """Return how many loops there are in all: a loop inside may itself have been written out."""
+    return sum(isinstance(node, Repeat) + _loops(inner(node)) for node in nodes)
 
 
 def _passes_alike(loop: Repeat, done: int) -> tuple[Nodes, int]:
