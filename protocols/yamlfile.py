@@ -223,7 +223,8 @@ class _Builder:
                     event, "A key has to be a word.", "Put text that begins with [ or { in quotes."
                 )
             value = self._node(next(self._stream), depth + 1)
-            if glued := GLUED.match(event.value):
+            # A key in quotes is meant as it stands.
+            if not event.style and (glued := GLUED.match(event.value)):
                 message = f"A space is missing after the colon of '{glued[1]}:'."
                 self.problems.append(self._problem(event, message, f"Write '{glued[1]}: …'."))
                 continue
