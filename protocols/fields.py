@@ -23,7 +23,6 @@ MAX_TIME_S = 100 * 365.25 * 86400
 """Longer than any test; a date that lies later can't be told."""
 
 CURRENTS: tuple[KindName, ...] = ("current", "current_density", "c_rate", "specific_current")
-CHARGES: tuple[KindName, ...] = ("charge", "areal_capacity", "specific_capacity")
 
 
 @dataclass(frozen=True, slots=True)
