@@ -36,18 +36,46 @@ def zarc(frequency_Hz: ArrayLike, resistance_ohm: float, tau_s: float, alpha: fl
     return np.asarray(resistance_ohm / (1 + (1j * omega * tau_s) ** alpha))
 
 
+def finite_diffusion(frequency_Hz: ArrayLike, resistance_ohm: float, tau_s: float) -> ComplexArray:
+    """Z of diffusion through a layer to a plane of fixed concentration: R·tanh(√(jωτ))/√(jωτ).
+
+    τ = ℓ²/D with the layer's thickness ℓ (of half the electrolyte in a symmetric cell).
+    """
+    root = np.sqrt(2j * np.pi * np.asarray(frequency_Hz, dtype=float) * tau_s)
+    return np.asarray(resistance_ohm * np.tanh(root) / root)
+
+
 def zarc_as_rc_chain(
-    resistance_ohm: float, tau_s: float, alpha: float, per_decade: int = 2, decades: float = 2.0
+    resistance_ohm: float, tau_s: float, alpha: float, elements: int = 9
 ) -> tuple[FloatArray, FloatArray]:
     """Return the RC chain that stands for a ZARC where a response in time is wanted.
 
-    The weights follow the ZARC's distribution of relaxation times, Cole and Cole, J. Chem. Phys. 9 (1941)
-    341, on a logarithmic grid of ``decades`` to either side of ``tau_s``; they sum up to ``resistance_ohm``
-    exactly. For α ≥ 0.8 the default grid is within 5 % of the ZARC. Returns (resistances, time constants),
-    each of shape (k,); one RC for α = 1.
+    A quadrature over the ZARC's distribution of relaxation times (Cole and Cole, J. Chem. Phys. 9 (1941)
+    341): Gauss and Legendre's nodes in the share F of the resistance that is faster, drawn towards the ends
+    by F = s²(3 − 2s). Nine elements are within 0.5 % of the resistance at every frequency for α ≥ 0.6; their
+    resistances sum up to it. Returns (resistances, time constants), each of shape (k,); one RC for α = 1.
     """
     if alpha > 1 - _NEARLY_RC:
         return np.array([resistance_ohm]), np.array([tau_s])
-    offset = np.linspace(-decades, decades, round(2 * decades * per_decade) + 1)
-    weights = 1 / (np.cosh(alpha * offset * np.log(10)) + np.cos(alpha * np.pi))
-    return resistance_ohm * weights / weights.sum(), tau_s * 10**offset
+    node, weight = np.polynomial.legendre.leggauss(elements)
+    drawn = (node + 1) / 2
+    faster = drawn**2 * (3 - 2 * drawn)
+    shares = 3 * weight * drawn * (1 - drawn)
+    offset = 2 / alpha * np.arctanh(np.tan(np.pi * alpha * (faster - 0.5)) / np.tan(np.pi * alpha / 2))
+    return resistance_ohm * shares, tau_s * np.exp(offset)
+
+
+def finite_diffusion_as_rc_chain(
+    resistance_ohm: float, tau_s: float, elements: int = 12
+) -> tuple[FloatArray, FloatArray]:
+    """Return the RC chain of :func:`finite_diffusion`: its slowest poles, and one element for the rest.
+
+    R_n = 8R/(π²(2n − 1)²), τ_n = 4τ/(π²(2n − 1)²) (Mittag-Leffler's expansion of tanh). The last element
+    has the resistance that is left over, and its mean time constant.
+    """
+    order = 2.0 * np.arange(1, elements + 1) - 1
+    resistances, taus = 8 / (np.pi * order) ** 2, 4 / (np.pi * order) ** 2
+    left = 1 - resistances.sum()
+    # Σ Rₙτₙ of all poles is Rτ/3.
+    rest_tau = (1 / 3 - resistances @ taus) / left
+    return resistance_ohm * np.append(resistances, left), tau_s * np.append(taus, rest_tau)

@@ -1,48 +1,43 @@
-"""A cell with a solid electrolyte: one circuit for the response in time and in frequency.
+"""A simulated cell with a solid electrolyte: its parts joined, driven by a current or held at a voltage.
 
-The bulk is a resistor, the interfaces are arcs (chains of RCs), so that the response to a constant current is
-known in closed form at any time, and Z(f) follows from the same numbers. A positive current oxidises (strips)
-the working electrode, and E = I·R > 0. Around the circuit stands what a lab sees on such cells
-(facts/recipes.md): slow activation and loss of contact, a nucleation spike at the start of each half-cycle, a
-hard short at a current density, lithium on each side that is lost a little in every cycle, and the run-away
-of E when the stripped side has none left. Li | Li is the plain case; a positive electrode with an
-open-circuit voltage makes it a full or half cell, a working side without lithium Li | Cu, no need of lithium
-at all a blocking cell. The state depends on what has passed alone, never on how the time was cut. No noise
-here: that belongs to the instrument.
+E of a cell is that of its circuit (:mod:`circuit`: one for time and frequency) with the overpotentials that
+bend (:mod:`overpotential`), scaled by age (:mod:`ageing`) and contact (:mod:`lithium`), with a nucleation
+spike at the start of each half-cycle, the run-away of E once the stripped side has no lithium left, and the
+open-circuit voltage of a positive electrode, if there is one. Ions share the current with an electronic path
+once there is a short (:mod:`shorts`). A positive current oxidises (strips) the working electrode.
+
+The ions' current is constant over a piece of time, and inside a piece everything is known in closed form.
+A piece ends when the current is changed from outside or something happens to the path. So the state depends
+on what has passed alone, never on how the time was cut. No noise here: that belongs to the instrument.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulation.electrode import PositiveElectrode
-from protocols.impedance import inductor, rc_chain, zarc_as_rc_chain
+from drivers.simulation.ageing import Ageing, AgeingParameters
+from drivers.simulation.circuit import Arc, Circuit, Diffusion, Part
+from drivers.simulation.electrode import ElectrodeState, PositiveElectrode
+from drivers.simulation.lithium import Lithium, LithiumModel, LithiumParameters
+from drivers.simulation.overpotential import (
+    charge_transfer,
+    charge_transfer_slope,
+    concentration,
+    concentration_slope,
+)
+from drivers.simulation.reach import Electrode, Reach
+from drivers.simulation.shorts import Path, ShortModel, ShortParameters
 
 FloatArray = NDArray[np.float64]
 
-CURRENT_TOLERANCE = 0.005
-"""A set-point this close below a threshold counts as reaching it: instruments keep single precision."""
 NO_CURRENT_A_PER_M2 = 1e-3
 """What flows below this at a controlled voltage turns no half-cycle: it is what a decay leaves behind."""
 STARVED_PART = 1e-5
 """Of the current at a controlled voltage, what goes on once the stripped side has no lithium left."""
 _NOW = np.zeros(1)
-_FAR = 60.0
-"""exp of more than this is beyond every voltage range."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arc:
-    """One arc of the spectrum: a ZARC (an RC where ``alpha`` is 1)."""
-
-    resistance_ohm_m2: float
-    tau_s: float
-    alpha: float = 1.0
-    interface: bool = True
-    """Whether it grows when contact to the lithium is lost (a grain boundary does not)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +48,21 @@ class CellParameters:
     bulk_ohm_m2: float
     arcs: tuple[Arc, ...]
     """At least one."""
+    bulk_activation_eV: float = 0.0
+    diffusion: Diffusion | None = None
     inductance_H: float = 0.0
-    activation: float = 0.0
-    """The fresh cell's resistance is higher by this part; it decays with the charge passed."""
-    activation_C_per_m2: float = 1.8e5
-    drift_per_s: float = 0.0
-    """Slow relative change of the resistance."""
-    contact_loss_m2_per_C: float = 0.0
-    """Relative growth of the interface arcs per net charge moved from one side to the other."""
-    roughness: float = 0.0
-    """Relative amplitude of slow fluctuations of the resistance."""
-    roughness_seed: int = 0
+    reference_K: float = 298.15
+    """Temperature at which the resistances hold."""
+    temperature_K: float = 298.15
+    """Of the cell, as long as nobody sets another."""
     nucleation: float = 0.0
     """Height of the spike at the start of a half-cycle, relative to the cell's resistance."""
     nucleation_C_per_m2: float = 36.0
-    short_at_A_per_m2: float | None = None
-    """Current density from which a half-cycle ends in a short; None: never."""
-    short_after_C_per_m2: float = 0.0
-    """Charge passed in the half-cycle when the short comes."""
-    short_residual: float = 0.02
-    """Resistance of the shorted cell relative to the sound one."""
-    short_fall_s: float = 0.1
-    working_C_per_m2: float = 7.38e5
-    """Lithium on the working side; infinite where it is never the lithium that ends a half-cycle. A side
-    without any is a bare collector, which keeps ``loss_C_per_m2`` of the first lithium plated on it."""
-    counter_C_per_m2: float = 7.38e5
-    loss_C_per_m2: float = 0.0
-    """Lithium that a side loses each time its stripping has ended (isolated or consumed)."""
-    runaway_V: float = 0.02
-    runaway_s: float = 4.0
-    """Time constant of the exponential rise once the stripped side has no lithium left."""
+    nucleation_from_A_per_m2: float = 0.0
+    """Current density above which the spike shows, growing with what exceeds it."""
+    ageing: AgeingParameters = field(default_factory=AgeingParameters)
+    lithium: LithiumParameters = field(default_factory=LithiumParameters)
+    short: ShortParameters = field(default_factory=ShortParameters)
     positive: PositiveElectrode | None = None
     """The working electrode of a full or half cell."""
 
@@ -92,41 +72,36 @@ class CellState:
     """What has happened to a cell."""
 
     rc_V: FloatArray
-    accessible_C: list[float]
-    """Lithium within reach: working, counter. Below 0: lost from what will be plated next."""
+    lithium: Lithium
+    path: Path
+    positive: ElectrodeState | None = None
     time_s: float = 0.0
     passed_C: float = 0.0
-    """Charge passed in either direction."""
-    moved_C: float = 0.0
-    """Net charge stripped from the working electrode."""
+    """Charge that ions have carried in either direction."""
     half_cycle_C: float = 0.0
     direction: int = 0
     """Sign of the last current: 1 strips the working electrode, −1 the counter electrode."""
-    starved_s: float = 0.0
-    """Time for which the present half-cycle has stripped a side without lithium."""
-    shorted_s: float | None = None
-    """Time since the short."""
-    charged: float = 0.0
-    """Part of the positive electrode's lithium that is out of it, 0 to 1."""
-    capacity_C: float = 1.0
-    """What the positive electrode still takes."""
+
+    @property
+    def accessible_C(self) -> list[float]:
+        """Lithium within reach: working, counter."""
+        return self.lithium.accessible_C
+
+    def copy(self) -> CellState:
+        """Return one that changes by itself."""
+        positive = None if self.positive is None else replace(self.positive)
+        return replace(self, lithium=self.lithium.copy(), path=self.path.copy(), positive=positive)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fluctuation:
-    """Slow fluctuations: a few sines of seeded phases, so that they need no history."""
+@dataclass(slots=True)
+class _Piece:
+    """A stretch of time with one current of ions, from ``state`` on."""
 
-    omega: FloatArray
-    phase: FloatArray
-
-    @classmethod
-    def seeded(cls, seed: int) -> _Fluctuation:
-        random = np.random.default_rng(seed)
-        return cls(2 * np.pi / np.geomspace(30, 900, 6), random.uniform(0, 2 * np.pi, 6))
-
-    def at(self, time_s: FloatArray) -> FloatArray:
-        sines = np.sin(time_s[:, np.newaxis] * self.omega + self.phase)
-        return np.asarray(sines.sum(axis=1) / np.sqrt(len(self.omega) / 2))
+    state: CellState
+    ions_A: float
+    length_s: float
+    flat_V: float | None = None
+    """E where the path determines it, since there is no lithium left for the ions."""
 
 
 class Cell:
@@ -135,71 +110,93 @@ class Cell:
     def __init__(self, parameters: CellParameters) -> None:
         self.parameters = parameters
         self.current_A = 0.0
-        chains = [zarc_as_rc_chain(arc.resistance_ohm_m2, arc.tau_s, arc.alpha) for arc in parameters.arcs]
         area = parameters.area_m2
-        self._bulk_ohm = parameters.bulk_ohm_m2 / area
-        self._rc_ohm = np.concatenate([resistance for resistance, _ in chains]) / area
-        self._tau_s = np.concatenate([tau for _, tau in chains])
-        grows = [float(arc.interface) for arc in parameters.arcs]
-        self._grows = np.repeat(grows, [len(tau) for _, tau in chains])
-        self.resistance_ohm = self._bulk_ohm + float(self._rc_ohm.sum())
-        """Bulk and arcs of the cell as built, without activation and ageing."""
-        self._fluctuation = _Fluctuation.seeded(parameters.roughness_seed)
-        self._last_decay = 0.0, np.ones(len(self._tau_s))
-        lithium = (parameters.working_C_per_m2, parameters.counter_C_per_m2)
-        self.state = CellState(
-            rc_V=np.zeros(len(self._tau_s)),
-            accessible_C=[(on_side or -parameters.loss_C_per_m2) * area for on_side in lithium],
+        self.circuit = Circuit(
+            area,
+            parameters.bulk_ohm_m2,
+            parameters.arcs,
+            parameters.diffusion,
+            parameters.inductance_H,
+            parameters.bulk_activation_eV,
+            parameters.reference_K,
         )
-        if parameters.positive is not None:
-            self.state.charged = parameters.positive.charged
-            self.state.capacity_C = parameters.positive.capacity_C_per_m2 * area
+        self.resistance_ohm = self.circuit.resistance_ohm
+        """Bulk and arcs of the cell as built, at the reference temperature, without activation and ageing."""
+        self._ageing = Ageing(parameters.ageing, area)
+        self._lithium = LithiumModel(parameters.lithium, area)
+        self._shorts = ShortModel(parameters.short, area, self.resistance_ohm)
+        self._limiting_V = _limiting_V(parameters.diffusion)
+        positive = None if parameters.positive is None else parameters.positive.fresh(area)
+        state = CellState(self.circuit.at_rest(), self._lithium.fresh(), Path(), positive)
+        self._into_s = 0.0
+        self._pieces = [self._piece(state, 0.0)]
+        self.set_temperature(parameters.temperature_K)
+
+    @property
+    def state(self) -> CellState:
+        """What has happened until now."""
+        piece = self._pieces[0]
+        return self._passed(piece, self._into_s) if self._into_s else piece.state
+
+    def set_temperature(self, temperature_K: float) -> None:
+        """Bring the cell to a temperature, from now on."""
+        state = self.state
+        self.temperature_K = temperature_K
+        self.circuit.set_temperature(temperature_K)
+        self._begin(state)
 
     def drive(self, current_A: float) -> None:
         """Set the current (0: open circuit). A change of sign begins a half-cycle."""
+        if current_A == self.current_A:
+            return
+        state = self.state.copy()
+        self._shorts.disturb(state.path)
         self.current_A = current_A
-        self._turn(int(np.sign(current_A)))
+        self._turn(state, int(np.sign(current_A)))
+        self._begin(state)
 
     def control(self, voltage_V: float, seconds: float, limit_A: float) -> float:
         """Set the one current that brings E to ``voltage_V`` in this time, and return that E.
 
         The potentiostat gives no more than ``limit_A`` either way: then E stays where that current takes it.
         """
-        series_ohm, rest_V, charge_per_A = self._line(seconds)
-        wanted_A = self._current_at(voltage_V, series_ohm, rest_V, charge_per_A)
-        self.current_A = self._within_lithium(wanted_A, seconds)
+        state = self.state.copy()
+        reach = self._reach(state, seconds)
+        path_S = self._shorts.conductance_S(state.path, seconds)
+        ions_A = self._within_lithium(state, reach.current_at(voltage_V, self.current_A), seconds)
+        self.current_A = ions_A + path_S * voltage_V
         if abs(self.current_A) > limit_A:
             self.current_A = float(np.copysign(limit_A, self.current_A))
-            voltage_V = series_ohm * self.current_A + rest_V
-            voltage_V += float(self._open_circuit_V(self.state.charged + self.current_A * charge_per_A))
-        if abs(self.current_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
-            self._turn(int(np.sign(self.current_A)))
+            ions_A = reach.share_of(self.current_A, path_S)
+            voltage_V = reach.voltage(ions_A)[0]
+        if abs(ions_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
+            self._turn(state, int(np.sign(ions_A)))
+        self._into_s = 0.0
+        length_s = self._shorts.next_event_s(state.path, state.passed_C, ions_A)
+        self._pieces = [_Piece(state, ions_A, max(length_s, seconds))]
         return float(voltage_V)
 
     def voltages(self, after_s: FloatArray) -> FloatArray:
         """E in V at the ascending times ``after_s`` from now, shape (n,), if the present current goes on."""
-        sound = self._sound_voltages(after_s)
-        short_s = self._seconds_to_short()
-        if short_s is None or after_s[-1] <= short_s:
-            return sound
-        sound_part = self._sound_part(after_s - short_s)
-        return sound * sound_part + (1 - sound_part) * (self.current_A * self._shorted_ohm)
+        times_s = self._into_s + after_s
+        first = self._pieces[0]
+        if times_s[-1] <= first.length_s:
+            return self._volts(first, times_s)
+        self._look_ahead(float(times_s[-1]))
+        volts, done, start_s = [], 0, 0.0
+        for piece in self._pieces:
+            stop = int(np.searchsorted(times_s, start_s + piece.length_s, side="right"))
+            if stop > done:
+                volts.append(self._volts(piece, times_s[done:stop] - start_s))
+            done, start_s = max(stop, done), start_s + piece.length_s
+        return np.concatenate(volts)
 
     def let_pass(self, seconds: float) -> None:
         """Let the present current go on for a time."""
-        state, current_A = self.state, self.current_A
-        steady_V = current_A * self._rc_ohm
-        state.rc_V = steady_V + (state.rc_V - steady_V) * self._decay(seconds)
-        state.time_s += seconds
-        ionic_s = self._move_short(seconds)
-        charge_C = current_A * ionic_s
-        if charge_C:
-            self._move_lithium(charge_C, ionic_s)
-            if self.parameters.positive is not None:
-                state.charged += charge_C / state.capacity_C
-        state.passed_C += abs(charge_C)
-        state.moved_C += charge_C
-        state.half_cycle_C += abs(charge_C)
+        self._into_s += seconds
+        self._look_ahead(self._into_s)
+        while self._into_s >= self._pieces[0].length_s and len(self._pieces) > 1:
+            self._into_s -= self._pieces.pop(0).length_s
 
     def advance(self, current_A: float, after_s: FloatArray) -> FloatArray:
         """Drive ``current_A`` until the last of the ascending times ``after_s``; return E at all of them."""
@@ -210,160 +207,154 @@ class Cell:
 
     def spectrum(self, frequency_Hz: FloatArray, dc_current_A: float = 0.0) -> NDArray[np.complex128]:
         """Z in Ω in the present state, shape of ``frequency_Hz``; ``dc_current_A`` flows underneath."""
-        growth = 1 + self._contact_loss(_NOW)[0] * self._grows
-        sound = rc_chain(frequency_Hz, self._rc_ohm * growth, self._tau_s) + self._bulk_ohm
-        if abs(dc_current_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
-            sound = sound + self._nucleation_ohm(_NOW)[0]
-        sound = sound * self._ageing(_NOW)[0] + inductor(frequency_Hz, self.parameters.inductance_H)
-        if self.parameters.positive is not None:
-            slope_V = self.parameters.positive.slope_at(self.state.charged)
-            sound = sound + slope_V / (2j * np.pi * frequency_Hz * self.state.capacity_C)
-        if self.state.shorted_s is None:
-            return np.asarray(sound)
-        sound_part = self._sound_part(np.array([self.state.shorted_s]))[0]
-        return np.asarray(sound * sound_part + (1 - sound_part) * self._shorted_ohm)
+        state, ions_A = self.state, self._pieces[0].ions_A
+        flows = abs(dc_current_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2
+        of_all, of_interface = (float(factor[0]) for factor in self._scales(state, ions_A, _NOW))
+        linear_V = self.circuit.voltages(state.rc_V, ions_A, _NOW)[0]
+        scale = np.ones(len(Part))
+        scale[Part.INTERFACE] = scale[Part.TRANSFER] = of_interface
+        scale[Part.TRANSFER] *= charge_transfer_slope(
+            of_interface * linear_V[Part.TRANSFER], self.temperature_K
+        )
+        if self._limiting_V is not None:
+            scale[Part.DIFFUSION] = concentration_slope(linear_V[Part.DIFFUSION], self._limiting_V)
+        sound = self.circuit.bulk_ohm + self.circuit.impedance(frequency_Hz, scale)
+        if flows:
+            sound = sound + self._nucleation_ohm(state, ions_A, _NOW)[0]
+        sound = sound * of_all + self.circuit.lead_impedance(frequency_Hz)
+        if self.parameters.positive is not None and state.positive is not None:
+            sound = sound + self.parameters.positive.impedance(state.positive, frequency_Hz)
+        path_S = self._shorts.conductance_S(state.path)
+        return np.asarray(sound / (1 + path_S * sound))
 
-    def _turn(self, direction: int) -> None:
+    def _begin(self, state: CellState) -> None:
+        """Go on from ``state`` with the present current."""
+        self._into_s = 0.0
+        self._pieces = [self._piece(state, self.current_A)]
+
+    def _look_ahead(self, until_s: float) -> None:
+        """Make pieces until this time from the first one's start."""
+        reached_s = sum(piece.length_s for piece in self._pieces)
+        while reached_s < until_s:
+            last = self._pieces[-1]
+            self._pieces.append(self._piece(self._passed(last, last.length_s), self.current_A))
+            reached_s += self._pieces[-1].length_s
+
+    def _piece(self, state: CellState, current_A: float) -> _Piece:
+        """Return what follows from ``state`` with this current from outside."""
+        shorts = self._shorts
+        length_s = shorts.next_event_s(state.path, state.passed_C, current_A)
+        if shorts.is_open(state.path):
+            return _Piece(state, current_A, max(length_s, 0.0))
+        path_S = shorts.conductance_S(state.path, length_s)
+        wanted_A = self._reach(state, length_s).share_of(current_A, path_S)
+        ions_A = self._within_lithium(state, wanted_A, length_s)
+        flat_V = (current_A - ions_A) / path_S if ions_A != wanted_A else None
+        return _Piece(state, ions_A, length_s, flat_V)
+
+    def _passed(self, piece: _Piece, seconds: float) -> CellState:
+        """Return the state after a part of a piece."""
+        state, ions_A = piece.state.copy(), piece.ions_A
+        state.rc_V = self.circuit.passed(state.rc_V, ions_A, seconds)
+        self._lithium.let_pass(state.lithium, ions_A, state.time_s, seconds)
+        self._shorts.let_pass(state.path, state.passed_C, ions_A, seconds)
+        if self.parameters.positive is not None and state.positive is not None:
+            self.parameters.positive.let_pass(state.positive, ions_A, seconds)
+        state.time_s += seconds
+        state.passed_C += abs(ions_A) * seconds
+        state.half_cycle_C += abs(ions_A) * seconds
+        return state
+
+    def _turn(self, state: CellState, direction: int) -> None:
         """Begin a half-cycle, unless the present one has this direction (or there is none: 0)."""
-        state, parameters = self.state, self.parameters
         if direction == 0 or direction == state.direction:
             return
         if state.direction:
-            stripped = _stripped_side(state.direction)
-            state.accessible_C[stripped] -= parameters.loss_C_per_m2 * parameters.area_m2
-            if parameters.positive is not None and direction > 0:
-                state.capacity_C *= 1 - parameters.positive.fade
-        state.direction, state.half_cycle_C, state.starved_s = direction, 0.0, 0.0
+            self._lithium.turn(state.lithium, state.direction, state.half_cycle_C)
+            if self.parameters.positive is not None and state.positive is not None and direction > 0:
+                self.parameters.positive.begin_charge(state.positive)
+        state.direction, state.half_cycle_C, state.lithium.starved_s = direction, 0.0, 0.0
 
-    def _decay(self, seconds: float) -> FloatArray:
-        """Return what is left of each arc's voltage; a controlled voltage asks twice for every interval."""
-        if seconds != self._last_decay[0]:
-            self._last_decay = seconds, np.exp(seconds / -self._tau_s)
-        return self._last_decay[1]
+    def _within_lithium(self, state: CellState, ions_A: float, seconds: float) -> float:
+        """Return as much of a current as the stripped side has lithium for."""
+        left_C = self._lithium.left_C(state.lithium, ions_A)
+        if not ions_A or abs(ions_A) * seconds <= left_C:
+            return ions_A
+        return float(np.copysign(max(left_C / seconds, STARVED_PART * abs(ions_A)), ions_A))
 
-    def _line(self, seconds: float) -> tuple[float, float, float]:
-        """Return R, V and κ of E(I) = R·I + V + U(charged + κ·I), after a current I for this time.
+    def _volts(self, piece: _Piece, after_s: FloatArray) -> FloatArray:
+        """Return E at times in a piece."""
+        if piece.flat_V is not None:
+            return np.full(len(after_s), piece.flat_V)
+        state, ions_A = piece.state, piece.ions_A
+        of_all, of_interface = self._scales(state, ions_A, after_s)
+        linear_V = self.circuit.voltages(state.rc_V, ions_A, after_s)
+        ohmic_V = ions_A * (self.circuit.bulk_ohm + self._nucleation_ohm(state, ions_A, after_s))
+        volts = ohmic_V + linear_V[:, Part.SERIES] + of_interface * linear_V[:, Part.INTERFACE]
+        volts += charge_transfer(of_interface * linear_V[:, Part.TRANSFER], self.temperature_K)
+        volts += self._concentration(linear_V[:, Part.DIFFUSION])
+        volts *= of_all
+        if self.parameters.positive is not None and state.positive is not None:
+            surface = self.parameters.positive.surface(state.positive, ions_A, after_s)
+            volts += self.parameters.positive.open_circuit_V(surface)
+        starved_s = self._lithium.starved_s(state.lithium, ions_A, float(after_s[-1]))
+        if starved_s > 0:
+            volts += self._lithium.runaway_V(after_s - after_s[-1] + starved_s, ions_A)
+        return volts
+
+    def _scales(self, state: CellState, ions_A: float, after_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the factors on all resistances and, besides, on the interface's, at times in a piece."""
+        age_s = state.time_s + after_s
+        of_all = self._ageing.of_all(age_s) * self._warmth(age_s)
+        passed_C = state.passed_C + abs(ions_A) * after_s
+        of_interface = self._ageing.of_interface(age_s, passed_C)
+        of_interface *= 1 + self._lithium.contact_loss(state.lithium, ions_A, after_s)
+        return of_all, of_interface
+
+    def _warmth(self, age_s: FloatArray) -> FloatArray | float:
+        """Return the factor by which the room's swing changes all resistances."""
+        if not self.parameters.ageing.swing_K:
+            return 1.0
+        kelvin = self.temperature_K + self._ageing.swing_K(age_s)
+        return self.circuit.bulk_factor(kelvin) / self.circuit.bulk_factor(self.temperature_K)
+
+    def _nucleation_ohm(self, state: CellState, ions_A: float, after_s: FloatArray) -> FloatArray:
+        """Return the resistance that stands for the spike of nucleation: it falls with the charge plated."""
+        parameters = self.parameters
+        threshold_A = parameters.nucleation_from_A_per_m2 * parameters.area_m2
+        if not parameters.nucleation or abs(ions_A) <= threshold_A:
+            return np.zeros(len(after_s))
+        height_ohm = parameters.nucleation * self.resistance_ohm * (1 - threshold_A / abs(ions_A))
+        scale_C = parameters.nucleation_C_per_m2 * parameters.area_m2
+        return np.asarray(height_ohm * np.exp((state.half_cycle_C + abs(ions_A) * after_s) / -scale_C))
+
+    def _concentration(self, linear_V: FloatArray) -> FloatArray:
+        return linear_V if self._limiting_V is None else concentration(linear_V, self._limiting_V)
+
+    def _reach(self, state: CellState, seconds: float) -> Reach:
+        """Return how E after this time depends on the ions' current.
 
         What changes slowly (nucleation, contact, age) is taken as it is now.
         """
-        decay = self._decay(seconds)
-        growth = 1 + self._contact_loss(_NOW)[0] * self._grows
-        ageing = self._ageing(_NOW)[0]
-        arcs_ohm = (self._rc_ohm * (1 - decay)) @ growth
-        series_ohm = ageing * (self._bulk_ohm + self._nucleation_ohm(_NOW)[0] + arcs_ohm)
-        rest_V = ageing * ((self.state.rc_V * decay) @ growth)
-        if self.state.shorted_s is None:
-            return float(series_ohm), float(rest_V), seconds / self.state.capacity_C
-        sound = self._sound_part(np.array([self.state.shorted_s + seconds]))[0]
-        series_ohm = sound * series_ohm + (1 - sound) * self._shorted_ohm
-        # All of the open-circuit voltage falls off with the sound part; the line holds it once already.
-        open_V = self._open_circuit_V(self.state.charged)
-        return float(series_ohm), float(sound * (rest_V + open_V) - open_V), 0.0
-
-    def _current_at(self, voltage_V: float, series_ohm: float, rest_V: float, charge_per_A: float) -> float:
-        """Solve that line for I."""
-        if self.parameters.positive is None:
-            return (voltage_V - rest_V) / series_ohm
-        return self.parameters.positive.solve(
-            voltage_V - rest_V, series_ohm, self.state.charged, charge_per_A, self.current_A
+        of_all, of_interface = (float(factor[0]) for factor in self._scales(state, self.current_A, _NOW))
+        resistance_ohm, rest_V = self.circuit.line(state.rc_V, seconds)
+        scale = np.array([1.0, of_interface, of_interface, 1.0])
+        ohmic = self.circuit.bulk_ohm + self._nucleation_ohm(state, self.current_A, _NOW)[0]
+        electrode = None
+        if self.parameters.positive is not None and state.positive is not None:
+            electrode = Electrode.after(self.parameters.positive, state.positive, seconds)
+        return Reach(
+            ohmic_ohm=float(ohmic),
+            part_ohm=(resistance_ohm * scale).tolist(),
+            part_V=(rest_V * scale).tolist(),
+            factor=of_all,
+            temperature_K=self.temperature_K,
+            limiting_V=self._limiting_V,
+            electrode=electrode,
         )
 
-    def _within_lithium(self, current_A: float, seconds: float) -> float:
-        """Return as much of a current as the stripped side has lithium for."""
-        if not current_A:
-            return current_A
-        left_C = max(self.state.accessible_C[_stripped_side(int(np.sign(current_A)))], 0.0)
-        if abs(current_A) * seconds <= left_C:
-            return current_A
-        return float(np.copysign(max(left_C / seconds, STARVED_PART * abs(current_A)), current_A))
 
-    def _open_circuit_V(self, charged: FloatArray | float) -> FloatArray | float:
-        positive = self.parameters.positive
-        return 0.0 if positive is None else positive.open_circuit_V(charged)
-
-    def _sound_voltages(self, after_s: FloatArray) -> FloatArray:
-        steady_V = self.current_A * self._rc_ohm
-        decay = np.exp(after_s[:, np.newaxis] / -self._tau_s)
-        rc_V = steady_V + (self.state.rc_V - steady_V) * decay
-        ohmic_V = self.current_A * (self._bulk_ohm + self._nucleation_ohm(after_s))
-        arcs_V = rc_V.sum(axis=1) + self._contact_loss(after_s) * (rc_V @ self._grows)
-        volts = (ohmic_V + arcs_V) * self._ageing(after_s)
-        if self.parameters.positive is not None:
-            charged = self.state.charged + self.current_A * after_s / self.state.capacity_C
-            volts += self._open_circuit_V(charged)
-        starved_s = self._starved(float(after_s[-1]))
-        if starved_s > 0:
-            volts += self._runaway(after_s - after_s[-1] + starved_s)
-        return np.asarray(volts)
-
-    def _nucleation_ohm(self, after_s: FloatArray) -> FloatArray:
-        parameters, state = self.parameters, self.state
-        scale_C = parameters.nucleation_C_per_m2 * parameters.area_m2
-        charge_C = state.half_cycle_C + abs(self.current_A) * after_s
-        return parameters.nucleation * self.resistance_ohm * np.exp(charge_C / -scale_C)
-
-    def _contact_loss(self, after_s: FloatArray) -> FloatArray:
-        per_C = self.parameters.contact_loss_m2_per_C / self.parameters.area_m2
-        return np.asarray(per_C * np.abs(self.state.moved_C + self.current_A * after_s))
-
-    def _ageing(self, after_s: FloatArray) -> FloatArray:
-        """Return the factor of activation, drift and fluctuation on all resistances."""
-        parameters, state = self.parameters, self.state
-        passed_C = state.passed_C + abs(self.current_A) * after_s
-        time_s = state.time_s + after_s
-        fresh = np.exp(passed_C / (-parameters.activation_C_per_m2 * parameters.area_m2))
-        factor = 1 + parameters.activation * fresh + parameters.drift_per_s * time_s
-        if parameters.roughness:
-            factor = factor * (1 + parameters.roughness * self._fluctuation.at(time_s))
-        return np.asarray(factor)
-
-    @property
-    def _shorted_ohm(self) -> float:
-        return self.parameters.short_residual * self.resistance_ohm
-
-    def _sound_part(self, since_short_s: FloatArray) -> FloatArray:
-        return np.exp(np.maximum(since_short_s, 0.0) / -self.parameters.short_fall_s)
-
-    def _seconds_to_short(self) -> float | None:
-        """Time until the short if the present current goes on; ≤ 0: it is there; None: it does not come."""
-        parameters, state = self.parameters, self.state
-        if state.shorted_s is not None:
-            return -state.shorted_s
-        threshold = parameters.short_at_A_per_m2
-        density = abs(self.current_A) / parameters.area_m2
-        if threshold is None or not density or density < threshold * (1 - CURRENT_TOLERANCE):
-            return None
-        left_C = parameters.short_after_C_per_m2 * parameters.area_m2 - state.half_cycle_C
-        return max(left_C / abs(self.current_A), 0.0)
-
-    def _move_short(self, seconds: float) -> float:
-        """Let the short come or grow older; return for how long ions carried the current."""
-        short_s = self._seconds_to_short()
-        if short_s is None or short_s > seconds:
-            return seconds
-        self.state.shorted_s = seconds - short_s
-        return max(short_s, 0.0)
-
-    def _move_lithium(self, charge_C: float, seconds: float) -> None:
-        state = self.state
-        stripped = _stripped_side(int(np.sign(charge_C)))
-        state.starved_s = max(self._starved(seconds), 0.0)
-        left_C = state.accessible_C[stripped]
-        state.accessible_C[stripped] = max(left_C - abs(charge_C), min(left_C, 0.0))
-        state.accessible_C[1 - stripped] += abs(charge_C)
-
-    def _starved(self, after_s: float) -> float:
-        """Return for how long the stripped side will have been without lithium; ≤ 0 means not yet."""
-        if not self.current_A:
-            return 0.0
-        left_C = max(self.state.accessible_C[_stripped_side(int(np.sign(self.current_A)))], 0.0)
-        return self.state.starved_s + after_s - left_C / abs(self.current_A)
-
-    def _runaway(self, starved_s: FloatArray) -> FloatArray:
-        parameters = self.parameters
-        exponent = np.clip(starved_s / parameters.runaway_s, 0.0, _FAR)
-        return np.asarray(np.sign(self.current_A) * parameters.runaway_V * np.expm1(exponent))
-
-
-def _stripped_side(direction: int) -> int:
-    return 0 if direction > 0 else 1
+def _limiting_V(diffusion: Diffusion | None) -> float | None:
+    if diffusion is None or diffusion.limiting_A_per_m2 is None:
+        return None
+    return diffusion.resistance_ohm_m2 * diffusion.limiting_A_per_m2

@@ -8,9 +8,9 @@ import numpy as np
 
 from drivers.biologic.constants import ChannelState, ErrorCode, FirmwareCode, TechniqueId
 from drivers.biologic.structs import ChannelInfos, CurrentValues, ExperimentInfos, HardwareConf
+from drivers.simulation.description import CellDescription
 from drivers.simulation.memory import Block, Memory
 from drivers.simulation.meter import Meter
-from drivers.simulation.presets import CellDescription
 from drivers.simulation.run import Run
 from drivers.simulation.techniques import RefusedError, Technique
 

