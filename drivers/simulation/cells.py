@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulation.electrode import PositiveElectrode
+from drivers.simulation.electrode import ElectrodeState, PositiveElectrode
 from protocols.impedance import inductor, rc_chain, zarc_as_rc_chain
 
 FloatArray = NDArray[np.float64]
@@ -106,10 +106,7 @@ class CellState:
     """Time for which the present half-cycle has stripped a side without lithium."""
     shorted_s: float | None = None
     """Time since the short."""
-    charged: float = 0.0
-    """Part of the positive electrode's lithium that is out of it, 0 to 1."""
-    capacity_C: float = 1.0
-    """What the positive electrode still takes."""
+    positive: ElectrodeState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +149,7 @@ class Cell:
             accessible_C=[(on_side or -parameters.loss_C_per_m2) * area for on_side in lithium],
         )
         if parameters.positive is not None:
-            self.state.charged = parameters.positive.charged
-            self.state.capacity_C = parameters.positive.capacity_C_per_m2 * area
+            self.state.positive = parameters.positive.fresh(area)
 
     def drive(self, current_A: float) -> None:
         """Set the current (0: open circuit). A change of sign begins a half-cycle."""
@@ -165,13 +161,14 @@ class Cell:
 
         The potentiostat gives no more than ``limit_A`` either way: then E stays where that current takes it.
         """
-        series_ohm, rest_V, charge_per_A = self._line(seconds)
-        wanted_A = self._current_at(voltage_V, series_ohm, rest_V, charge_per_A)
+        series_ohm, rest_V = self._line(seconds)
+        wanted_A = self._current_at(voltage_V, series_ohm, rest_V, seconds)
         self.current_A = self._within_lithium(wanted_A, seconds)
         if abs(self.current_A) > limit_A:
             self.current_A = float(np.copysign(limit_A, self.current_A))
             voltage_V = series_ohm * self.current_A + rest_V
-            voltage_V += float(self._open_circuit_V(self.state.charged + self.current_A * charge_per_A))
+            if self.state.shorted_s is None:
+                voltage_V += float(self._open_circuit_V(np.full(1, seconds), self.current_A)[0])
         if abs(self.current_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
             self._turn(int(np.sign(self.current_A)))
         return float(voltage_V)
@@ -195,8 +192,9 @@ class Cell:
         charge_C = current_A * ionic_s
         if charge_C:
             self._move_lithium(charge_C, ionic_s)
-            if self.parameters.positive is not None:
-                state.charged += charge_C / state.capacity_C
+        if self.parameters.positive is not None and state.positive is not None:
+            self.parameters.positive.let_pass(state.positive, current_A, ionic_s)
+            self.parameters.positive.let_pass(state.positive, 0.0, seconds - ionic_s)
         state.passed_C += abs(charge_C)
         state.moved_C += charge_C
         state.half_cycle_C += abs(charge_C)
@@ -215,9 +213,8 @@ class Cell:
         if abs(dc_current_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
             sound = sound + self._nucleation_ohm(_NOW)[0]
         sound = sound * self._ageing(_NOW)[0] + inductor(frequency_Hz, self.parameters.inductance_H)
-        if self.parameters.positive is not None:
-            slope_V = self.parameters.positive.slope_at(self.state.charged)
-            sound = sound + slope_V / (2j * np.pi * frequency_Hz * self.state.capacity_C)
+        if self.parameters.positive is not None and self.state.positive is not None:
+            sound = sound + self.parameters.positive.impedance(self.state.positive, frequency_Hz)
         if self.state.shorted_s is None:
             return np.asarray(sound)
         sound_part = self._sound_part(np.array([self.state.shorted_s]))[0]
@@ -231,8 +228,8 @@ class Cell:
         if state.direction:
             stripped = _stripped_side(state.direction)
             state.accessible_C[stripped] -= parameters.loss_C_per_m2 * parameters.area_m2
-            if parameters.positive is not None and direction > 0:
-                state.capacity_C *= 1 - parameters.positive.fade
+            if parameters.positive is not None and state.positive is not None and direction > 0:
+                parameters.positive.begin_charge(state.positive)
         state.direction, state.half_cycle_C, state.starved_s = direction, 0.0, 0.0
 
     def _decay(self, seconds: float) -> FloatArray:
@@ -241,8 +238,8 @@ class Cell:
             self._last_decay = seconds, np.exp(seconds / -self._tau_s)
         return self._last_decay[1]
 
-    def _line(self, seconds: float) -> tuple[float, float, float]:
-        """Return R, V and κ of E(I) = R·I + V + U(charged + κ·I), after a current I for this time.
+    def _line(self, seconds: float) -> tuple[float, float]:
+        """Return R and V of E(I) = R·I + V + U, after a current I for this time; shorted, V holds U.
 
         What changes slowly (nucleation, contact, age) is taken as it is now.
         """
@@ -253,20 +250,21 @@ class Cell:
         series_ohm = ageing * (self._bulk_ohm + self._nucleation_ohm(_NOW)[0] + arcs_ohm)
         rest_V = ageing * ((self.state.rc_V * decay) @ growth)
         if self.state.shorted_s is None:
-            return float(series_ohm), float(rest_V), seconds / self.state.capacity_C
+            return float(series_ohm), float(rest_V)
         sound = self._sound_part(np.array([self.state.shorted_s + seconds]))[0]
         series_ohm = sound * series_ohm + (1 - sound) * self._shorted_ohm
-        # All of the open-circuit voltage falls off with the sound part; the line holds it once already.
-        open_V = self._open_circuit_V(self.state.charged)
-        return float(series_ohm), float(sound * (rest_V + open_V) - open_V), 0.0
+        open_V = self._open_circuit_V(np.full(1, seconds), 0.0)[0]
+        return float(series_ohm), float(sound * (rest_V + open_V))
 
-    def _current_at(self, voltage_V: float, series_ohm: float, rest_V: float, charge_per_A: float) -> float:
+    def _current_at(self, voltage_V: float, series_ohm: float, rest_V: float, seconds: float) -> float:
         """Solve that line for I."""
-        if self.parameters.positive is None:
+        positive, state = self.parameters.positive, self.state.positive
+        if positive is None or state is None or self.state.shorted_s is not None:
             return (voltage_V - rest_V) / series_ohm
-        return self.parameters.positive.solve(
-            voltage_V - rest_V, series_ohm, self.state.charged, charge_per_A, self.current_A
-        )
+        base, _ = positive.line(state, seconds, 1)
+        charging = voltage_V - rest_V > positive.open_circuit_V(base)
+        base, per_A = positive.line(state, seconds, 1 if charging else -1)
+        return positive.solve(voltage_V - rest_V, series_ohm, base, per_A, self.current_A)
 
     def _within_lithium(self, current_A: float, seconds: float) -> float:
         """Return as much of a current as the stripped side has lithium for."""
@@ -277,9 +275,12 @@ class Cell:
             return current_A
         return float(np.copysign(max(left_C / seconds, STARVED_PART * abs(current_A)), current_A))
 
-    def _open_circuit_V(self, charged: FloatArray | float) -> FloatArray | float:
-        positive = self.parameters.positive
-        return 0.0 if positive is None else positive.open_circuit_V(charged)
+    def _open_circuit_V(self, after_s: FloatArray, current_A: float) -> FloatArray:
+        """Return U at these times if this current flows, shape of ``after_s``."""
+        positive, state = self.parameters.positive, self.state.positive
+        if positive is None or state is None:
+            return np.zeros_like(after_s)
+        return positive.open_circuit_V(positive.surface(state, current_A, after_s))
 
     def _sound_voltages(self, after_s: FloatArray) -> FloatArray:
         steady_V = self.current_A * self._rc_ohm
@@ -288,9 +289,7 @@ class Cell:
         ohmic_V = self.current_A * (self._bulk_ohm + self._nucleation_ohm(after_s))
         arcs_V = rc_V.sum(axis=1) + self._contact_loss(after_s) * (rc_V @ self._grows)
         volts = (ohmic_V + arcs_V) * self._ageing(after_s)
-        if self.parameters.positive is not None:
-            charged = self.state.charged + self.current_A * after_s / self.state.capacity_C
-            volts += self._open_circuit_V(charged)
+        volts += self._open_circuit_V(after_s, self.current_A)
         starved_s = self._starved(float(after_s[-1]))
         if starved_s > 0:
             volts += self._runaway(after_s - after_s[-1] + starved_s)
