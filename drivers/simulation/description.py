@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from drivers.simulation.cells import Cell, CellParameters
 from drivers.simulation.circuit import Arc, Diffusion
 from drivers.simulation.electrode import PositiveElectrode
 from drivers.simulation.lithium import LithiumParameters
+from drivers.simulation.open_circuit import CURVES, plateau
 from drivers.simulation.shorts import ShortParameters
 from protocols.cell import LITHIUM_C_PER_M3
 
@@ -68,6 +69,13 @@ class DiffusionDescription(_Checked):
             None if limiting is None else limiting * DENSITY,
             self.activation_eV,
         )
+
+
+class RelaxationDescription(_Checked):
+    """One relaxation of the positive electrode's surface."""
+
+    part_per_C_rate: float = Field(ge=0)
+    tau_s: float = Field(gt=0)
 
 
 class CellDescription(_Checked):
@@ -136,11 +144,16 @@ class CellDescription(_Checked):
     positive_mAh_per_cm2: float | None = Field(default=None, gt=0)
     """All lithium of the positive electrode; None: the working electrode is no positive electrode. Between
     its limits of voltage a cell gives a little less."""
+    positive_curve: Literal["lfp", "ncm811", "lco"] | None = None
+    """Its open-circuit voltage; None: a plateau of one's own, the next three values."""
     positive_plateau_V: float = Field(default=3.43, gt=0)
     positive_slope_V: float = Field(default=0.02, ge=0)
     positive_end_V: float = Field(default=0.05, gt=0)
     positive_charged: float = Field(default=0.001, ge=0, le=1)
+    positive_diffusion: tuple[RelaxationDescription, ...] = ()
+    coulombic_efficiency: float = Field(default=1.0, gt=0.5, le=1)
     fade_per_cycle: float = Field(default=0.0, ge=0, lt=1)
+    fade_growth: float = Field(default=0.0, ge=0, lt=1)
 
     @property
     def temperature_K(self) -> float:
@@ -226,13 +239,18 @@ class CellDescription(_Checked):
     def _positive(self) -> PositiveElectrode | None:
         if self.positive_mAh_per_cm2 is None:
             return None
+        if self.positive_curve is None:
+            curve = plateau(self.positive_plateau_V, self.positive_slope_V, self.positive_end_V)
+        else:
+            curve = CURVES[self.positive_curve]
         return PositiveElectrode(
             capacity_C_per_m2=self.positive_mAh_per_cm2 * CHARGE,
-            plateau_V=self.positive_plateau_V,
-            slope_V=self.positive_slope_V,
-            end_V=self.positive_end_V,
+            curve=curve,
+            diffusion=tuple((one.part_per_C_rate, one.tau_s) for one in self.positive_diffusion),
             charged=self.positive_charged,
+            coulombic_efficiency=self.coulombic_efficiency,
             fade=self.fade_per_cycle,
+            fade_growth=self.fade_growth,
         )
 
 

@@ -11,7 +11,7 @@ FloatArray = NDArray[np.float64]
 
 WORKING, COUNTER = 0, 1
 REFILL = 3.0
-"""How much faster plating fills voids than stripping makes them: it goes to their rims, where the field is."""
+"""How much faster plating fills voids than stripping makes them: it goes to their rims."""
 _FULL = 0.999
 """Part of the contact that may be lost; the rest keeps Z finite."""
 _FAR = 60.0

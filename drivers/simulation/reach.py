@@ -38,7 +38,8 @@ class Electrode:
         """Return U and dU/dI."""
         base, per_A = self.charging if current_A >= 0 else self.discharging
         surface = base + per_A * current_A
-        return float(self.positive.open_circuit_V(surface)), float(self.positive.slope_at(surface)) * per_A
+        open_V, slope_V = self.positive.curve.at(surface)
+        return open_V, slope_V * per_A
 
 
 @dataclass(frozen=True, slots=True)
