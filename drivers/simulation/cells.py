@@ -76,8 +76,10 @@ class CellState:
     path: Path
     positive: ElectrodeState | None = None
     time_s: float = 0.0
+    driven_C: float = 0.0
+    """Charge passed from outside in either direction."""
     passed_C: float = 0.0
-    """Charge that ions have carried in either direction."""
+    """The ions' part of it."""
     half_cycle_C: float = 0.0
     direction: int = 0
     """Sign of the last current: 1 strips the working electrode, −1 the counter electrode."""
@@ -98,6 +100,8 @@ class _Piece:
     """A stretch of time with one current of ions, from ``state`` on."""
 
     state: CellState
+    driven_A: float
+    """Current from outside; an electronic path takes what the ions don't."""
     ions_A: float
     length_s: float
     flat_V: float | None = None
@@ -172,8 +176,8 @@ class Cell:
         if abs(ions_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
             self._turn(state, int(np.sign(ions_A)))
         self._into_s = 0.0
-        length_s = self._shorts.next_event_s(state.path, state.passed_C, ions_A)
-        self._pieces = [_Piece(state, ions_A, max(length_s, seconds))]
+        length_s = self._shorts.next_event_s(state.path, state.driven_C, self.current_A)
+        self._pieces = [_Piece(state, self.current_A, ions_A, max(length_s, seconds))]
         return float(voltage_V)
 
     def voltages(self, after_s: FloatArray) -> FloatArray:
@@ -243,24 +247,25 @@ class Cell:
     def _piece(self, state: CellState, current_A: float) -> _Piece:
         """Return what follows from ``state`` with this current from outside."""
         shorts = self._shorts
-        length_s = shorts.next_event_s(state.path, state.passed_C, current_A)
+        length_s = shorts.next_event_s(state.path, state.driven_C, current_A)
         if shorts.is_open(state.path):
-            return _Piece(state, current_A, max(length_s, 0.0))
+            return _Piece(state, current_A, current_A, length_s)
         path_S = shorts.conductance_S(state.path, length_s)
         wanted_A = self._reach(state, length_s).share_of(current_A, path_S)
         ions_A = self._within_lithium(state, wanted_A, length_s)
         flat_V = (current_A - ions_A) / path_S if ions_A != wanted_A else None
-        return _Piece(state, ions_A, length_s, flat_V)
+        return _Piece(state, current_A, ions_A, length_s, flat_V)
 
     def _passed(self, piece: _Piece, seconds: float) -> CellState:
         """Return the state after a part of a piece."""
         state, ions_A = piece.state.copy(), piece.ions_A
         state.rc_V = self.circuit.passed(state.rc_V, ions_A, seconds)
         self._lithium.let_pass(state.lithium, ions_A, state.time_s, seconds)
-        self._shorts.let_pass(state.path, state.passed_C, ions_A, seconds)
+        self._shorts.let_pass(state.path, state.driven_C, piece.driven_A, seconds)
         if self.parameters.positive is not None and state.positive is not None:
             self.parameters.positive.let_pass(state.positive, ions_A, seconds)
         state.time_s += seconds
+        state.driven_C += abs(piece.driven_A) * seconds
         state.passed_C += abs(ions_A) * seconds
         state.half_cycle_C += abs(ions_A) * seconds
         return state

@@ -106,19 +106,19 @@ class ShortModel:
         """Whether there is no path at all."""
         return path.shorted_s is None and not path.strength
 
-    def next_event_s(self, path: Path, passed_C: float, current_A: float) -> float:
-        """Return after which time something happens to the path if the ions' current goes on; or infinity."""
+    def next_event_s(self, path: Path, driven_C: float, current_A: float) -> float:
+        """Return after which time something happens to the path if the current goes on; or infinity."""
         events = [np.inf]
         if current_A:
-            events += [left_C / abs(current_A) for left_C in self._charges_ahead(path, passed_C, current_A)]
+            events += [left_C / abs(current_A) for left_C in self._charges_ahead(path, driven_C, current_A)]
         if not self.is_open(path):
             events.append(min(max(FIRST_S, GROWTH * path.quiet_s), LONGEST_S))
             if path.strength and self._parameters.flicker:
                 events.append(path.flip_left_s)
         return max(min(events), 0.0)
 
-    def let_pass(self, path: Path, passed_C: float, current_A: float, seconds: float) -> None:
-        """Let a constant current of ions, after ``passed_C``, go on for at most :meth:`next_event_s`."""
+    def let_pass(self, path: Path, driven_C: float, current_A: float, seconds: float) -> None:
+        """Let a constant current from outside go on, after ``driven_C``, for at most :meth:`next_event_s`."""
         was_open = self.is_open(path)
         path.quiet_s += seconds
         if path.shorted_s is not None:
@@ -127,7 +127,7 @@ class ShortModel:
             path.penetration += self._advance_per_C(current_A) * abs(current_A) * seconds
             if path.penetration >= 1 - 1e-12:
                 path.shorted_s = 0.0
-        self._let_soft_pass(path, passed_C + abs(current_A) * seconds, current_A, seconds)
+        self._let_soft_pass(path, driven_C + abs(current_A) * seconds, current_A, seconds)
         if was_open and not self.is_open(path):
             path.quiet_s = 0.0
 
@@ -135,14 +135,14 @@ class ShortModel:
         """Take note that the current has changed."""
         path.quiet_s = 0.0
 
-    def _let_soft_pass(self, path: Path, passed_C: float, current_A: float, seconds: float) -> None:
+    def _let_soft_pass(self, path: Path, driven_C: float, current_A: float, seconds: float) -> None:
         parameters = self._parameters
         if parameters.soft_from_C_per_m2 is None:
             return
         first_C = parameters.soft_from_C_per_m2 * self._area_m2
-        rounding_C = _ROUNDING * passed_C
-        within = first_C <= passed_C + rounding_C
-        within = within and passed_C + rounding_C < parameters.soft_to_C_per_m2 * self._area_m2
+        rounding_C = _ROUNDING * driven_C
+        within = first_C <= driven_C + rounding_C
+        within = within and driven_C + rounding_C < parameters.soft_to_C_per_m2 * self._area_m2
         if within and current_A:
             if not path.strength:
                 path.strength = GONE
@@ -167,7 +167,7 @@ class ShortModel:
         random = np.random.default_rng((self._parameters.seed, flip))
         return float(random.exponential(self._parameters.flicker_s))
 
-    def _charges_ahead(self, path: Path, passed_C: float, current_A: float) -> list[float]:
+    def _charges_ahead(self, path: Path, driven_C: float, current_A: float) -> list[float]:
         """Return the charges from here to what charge makes happen."""
         parameters = self._parameters
         ahead = []
@@ -175,8 +175,8 @@ class ShortModel:
             ahead.append(max(1 - path.penetration, 0.0) / per_C)
         if parameters.soft_from_C_per_m2 is not None:
             edges = (parameters.soft_from_C_per_m2, parameters.soft_to_C_per_m2)
-            lefts = [edge * self._area_m2 - passed_C for edge in edges if np.isfinite(edge)]
-            ahead += [left_C for left_C in lefts if left_C > _ROUNDING * passed_C]
+            lefts = [edge * self._area_m2 - driven_C for edge in edges if np.isfinite(edge)]
+            ahead += [left_C for left_C in lefts if left_C > _ROUNDING * driven_C]
         return ahead
 
     def _advance_per_C(self, current_A: float) -> float:
