@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from protocols.impedance import finite_diffusion, finite_diffusion_as_rc_chain, 
 
 MA = 1e-3
 HOUR = 3600.0
-PLAIN: dict[str, object] = {
+PLAIN: dict[str, Any] = {
     "area_cm2": 1.0,
     "activation": 0.0,
     "nucleation": 0.0,
@@ -237,7 +239,7 @@ def test_above_the_critical_current_charge_adds_up_over_half_cycles() -> None:
     assert volts[2] < 0.01
 
 
-SOFT: dict[str, object] = {
+SOFT: dict[str, Any] = {
     "soft_from_mAh_per_cm2": 0.5,
     "soft_to_mAh_per_cm2": 2.0,
     "soft_residual": 0.4,
