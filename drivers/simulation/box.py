@@ -10,6 +10,7 @@ from drivers.biologic.structs import CurrentValues, DataInfos, DeviceInfos
 from drivers.simulation.channel import Channel
 from drivers.simulation.clock import HeldClock
 from drivers.simulation.config import CHANNELS_MAX, BoxConfig
+from drivers.simulation.faults import Fault, Faults
 from drivers.simulation.techniques import RefusedError
 from drivers.simulation.wire import LOAD_HEAD, Operation
 
@@ -22,6 +23,11 @@ class Box:
     """The instrument's side of every operation of the wire, and its life between requests."""
 
     def __init__(self, config: BoxConfig, clock: HeldClock) -> None:
+        self.faults = Faults(config.faults)
+        self.zeros_left = 0
+        """How many of the next readings are answered with zeros."""
+        self.lost_calls = 0
+        """How many of the next calls fail."""
         self._clock = clock
         self._channels = {
             number - 1: Channel(number, channel.cell, config.memory_bytes, config.techniques_max)
@@ -90,16 +96,44 @@ class Box:
         sizes = {Operation.DATA: ctypes.sizeof(DataInfos) + ctypes.sizeof(CurrentValues)}
         return bytes(sizes.get(operation) or len(self.answer(operation, channel_index, b"")))
 
-    def skip_records(self, channel_index: int, count: int) -> None:
-        """Make the channel count records as lost."""
-        self._channels[channel_index].memory.skip(count)
+    def inject(self, fault: Fault) -> None:
+        """Let something go wrong from now on."""
+        self.advance()
+        self.faults.add(fault, self._clock.now_s)
+        self._meet_faults()
 
     def advance(self) -> None:
         """Bring every channel up to the clock, as far as the clock may go."""
         self._clock.accrue()
+        self._meet_faults()
         while self._clock.step(self._oldest_unfetched_s(), hosted=self._connections > 0):
-            for channel in self._channels.values():
-                channel.advance_to(self._clock.now_s)
+            self._meet_faults()
+            self._advance_channels(self._clock.now_s)
+
+    def _advance_channels(self, now_s: float) -> None:
+        for channel in self._channels.values():
+            channel.advance_to(now_s)
+
+    def _meet_faults(self) -> None:
+        """Carry out what begins and ends until now, each exactly at its time."""
+        for change in self.faults.due(self._clock.now_s):
+            self._advance_channels(change.at_s)
+            if change.begins:
+                self._begin(change.fault)
+            for channel in self._hit_by(change.fault):
+                channel.meet(change.fault, begins=change.begins)
+
+    def _begin(self, fault: Fault) -> None:
+        if fault.kind == "zeros":
+            self.zeros_left = fault.count
+        elif fault.kind == "comm_loss":
+            self.lost_calls = fault.count
+
+    def _hit_by(self, fault: Fault) -> list[Channel]:
+        """Return the channels that a fault concerns."""
+        if fault.channel is None:
+            return list(self._channels.values())
+        return [self._channels[fault.channel - 1]]
 
     def stop_all(self) -> None:
         """Open all circuits."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-import socket
 from collections.abc import Callable
 from typing import cast
 
 from drivers.simulation.config import ChamberConfig
+from drivers.simulation.faults import Fault, Faults
 
 END = b"\r\n"
 LINE_MAX = 256
@@ -36,16 +36,18 @@ class SimulatedChamber:
 
     def __init__(self, config: ChamberConfig, clock: Callable[[], float]) -> None:
         self.hosts = 0
+        self.faults = Faults(config.faults)
         self._config = config
         self._clock = clock
         self._mode = "CONSTANT" if config.on else "OFF"
         self._setpoint = config.start_celsius
         self._air = config.start_celsius
-        self._changed_s = clock()
+        self._doors_open = 0
+        self._plugged_s = self._changed_s = clock()
 
     def answer(self, line: str) -> str:
         """Carry out one command; return the reply."""
-        self._pass_time()
+        self.advance()
         command = re.sub(r"\s*,\s*", ",", line.strip())
         if command == "TEMP?":
             highest, lowest = self._config.highest_celsius, self._config.lowest_celsius
@@ -79,17 +81,35 @@ class SimulatedChamber:
         self._setpoint = float(found[1])
         return ""
 
-    def _pass_time(self) -> None:
-        """Bring the air up to the clock; what is set has not changed since the last time."""
+    def inject(self, fault: Fault) -> None:
+        """Let something go wrong from now on."""
+        self.faults.add(fault, self._clock() - self._plugged_s)
+        self.advance()
+
+    def advance(self) -> None:
+        """Bring the air up to the clock; what begins and ends on the way does so exactly at its time."""
         now_s = self._clock()
-        target = self._setpoint if self._mode == "CONSTANT" else self._config.start_celsius
-        rate = self._config.rate_K_per_min / 60.0
+        for change in self.faults.due(now_s - self._plugged_s):
+            self._pass_time(self._plugged_s + change.at_s)
+            if change.fault.kind == "door_open":
+                self._doors_open += 1 if change.begins else -1
+            elif change.fault.kind == "reboot" and change.begins:
+                self._mode = "OFF"
+        self._pass_time(now_s)
+
+    def _pass_time(self, now_s: float) -> None:
+        """Let the air go on; what is set has not changed since the last time."""
+        target, rate = self._config.start_celsius, self._config.rate_K_per_min / 60.0
+        if self._doors_open:
+            rate = math.inf
+        elif self._mode == "CONSTANT":
+            target = self._setpoint
         passed_s = now_s - self._changed_s
         self._air = approach(self._air, target, rate, self._config.settling_s, passed_s)
         self._changed_s = now_s
 
     def _shown(self) -> float:
-        ripple = self._config.ripple_K if self._mode == "CONSTANT" else 0.0
+        ripple = self._config.ripple_K if self._mode == "CONSTANT" and not self._doors_open else 0.0
         return self._air + ripple * math.sin(2 * math.pi * self._changed_s / RIPPLE_PERIOD_S)
 
 
@@ -102,7 +122,6 @@ class ChamberConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection."""
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # uvloop's transports do not derive from asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
         self._chamber.hosts += 1

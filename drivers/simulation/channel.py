@@ -9,10 +9,12 @@ import numpy as np
 from drivers.biologic.constants import ChannelState, ErrorCode, FirmwareCode, TechniqueId
 from drivers.biologic.structs import ChannelInfos, CurrentValues, ExperimentInfos, HardwareConf
 from drivers.simulation.description import CellDescription
+from drivers.simulation.faults import Fault
 from drivers.simulation.memory import Block, Memory
 from drivers.simulation.meter import Meter
 from drivers.simulation.run import Run
 from drivers.simulation.techniques import RefusedError, Technique
+from drivers.simulation.wiring import Wiring
 
 IDLE_TIME_BASE_S = 24e-6
 KERNEL_VERSION = 540
@@ -32,6 +34,7 @@ class Channel:
         self.fetched = False
         """Whether a connected host takes an interest in this channel's records."""
         self._cell = cell.build()
+        self.wiring = Wiring(self._cell, cell.seed)
         self._meter = Meter(cell.seed)
         self._techniques: list[Technique] = []
         self._techniques_max = techniques_max
@@ -79,7 +82,7 @@ class Channel:
             raise RefusedError(ErrorCode.GEN_FUNCTIONFAILED, f"channel {self.number} holds no complete list")
         self._rest_until(now_s)
         self.memory.clear()
-        self._run = Run(self._techniques, self._cell, self._meter, self.memory, now_s)
+        self._run = Run(self._techniques, self.wiring, self._meter, self.memory, now_s)
         self._just_started = True
         self.fetched = True
 
@@ -87,6 +90,33 @@ class Channel:
         """Open the circuit; what was recorded stays to be fetched."""
         if self._run is not None:
             self._run.stop()
+
+    def meet(self, fault: Fault, *, begins: bool) -> None:
+        """Carry out a channel's part of a fault that begins or ends."""
+        match fault.kind:
+            case "open_clip":
+                self.wiring.unclip(begins)
+            case "swapped_leads":
+                self.wiring.swap(begins)
+            case "full_memory":
+                self.memory.block(begins)
+            case "skipped" if begins:
+                self.memory.skip(fault.count)
+            case "clock_step" if begins and self._run is not None:
+                self._run.step_clock(fault.by_s)
+            case "reboot" if begins:
+                self._power_on()
+
+    def _power_on(self) -> None:
+        """Begin anew: the circuit is open, and all that a power cut takes away is gone."""
+        self.stop()
+        self._run = None
+        self._forget()
+        self.memory.clear()
+        self.firmware = FirmwareCode.NONE
+        self.hardware = bytes(len(self.hardware))
+        self.experiment = bytes(len(self.experiment))
+        self.fetched = self._just_started = False
 
     def take(self) -> Block | None:
         """Take the oldest block of records."""
@@ -98,7 +128,7 @@ class Channel:
         self.check_firmware()
         run, meter = self._run, self._meter
         true_V = self._voltage_V(now_s)
-        current_A = self._cell.current_A
+        current_A = self.wiring.current_A
         return CurrentValues(
             State=self._shown_state(),
             MemFilled=self.memory.filled_bytes,
@@ -157,7 +187,7 @@ class Channel:
 
     def _rest_until(self, now_s: float) -> None:
         """Let the cell rest since the last list ended."""
-        self._cell.let_pass(max(now_s - self._rested_until_s, 0.0))
+        self.wiring.let_pass(max(now_s - self._rested_until_s, 0.0))
         self._rested_until_s = max(now_s, self._rested_until_s)
 
     def _voltage_V(self, now_s: float) -> float:
@@ -165,7 +195,7 @@ class Channel:
         if self._run is not None and not self._run.finished:
             return self._run.voltage_V
         self._rest_until(now_s)
-        return float(self._cell.voltages(_NOW)[0])
+        return float(self.wiring.voltages(_NOW)[0])
 
     def _shown_state(self) -> ChannelState:
         if self._just_started:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from drivers.simulation.description import CellDescription
+from drivers.simulation.faults import BOX_KINDS, CHAMBER_KINDS, Fault, ScriptedFault, check
 from drivers.simulation.presets import PRESETS, describe
 from protocols.errors import InvalidFileError, Problem
 
@@ -47,6 +48,14 @@ def _check_address(address: str) -> str:
     return address
 
 
+def _check_all(faults: Sequence[Fault], check_one: Callable[[Fault], None]) -> None:
+    for number, fault in enumerate(faults):
+        try:
+            check_one(fault)
+        except ValueError as error:
+            raise ValueError(f"faults.{number}: {error}") from error
+
+
 class BoxConfig(_Checked):
     """One simulated VSP-300."""
 
@@ -58,6 +67,16 @@ class BoxConfig(_Checked):
     """Memory for records, per channel."""
     techniques_max: int = Field(default=255, gt=0)
     connections_max: int = Field(default=8, gt=0)
+    faults: list[ScriptedFault] = []
+
+    def check(self, fault: Fault) -> None:
+        """Raise ValueError if this instrument cannot have a fault."""
+        check(fault, BOX_KINDS, self.channels)
+
+    @model_validator(mode="after")
+    def _can_have_its_faults(self) -> BoxConfig:
+        _check_all(self.faults, self.check)
+        return self
 
 
 class ChamberConfig(_Checked):
@@ -76,6 +95,16 @@ class ChamberConfig(_Checked):
     """Time constant with which it approaches a set-point that is near."""
     ripple_K: float = Field(default=0.1, ge=0)
     """Amplitude of its control, while it is switched on."""
+    faults: list[ScriptedFault] = []
+
+    def check(self, fault: Fault) -> None:
+        """Raise ValueError if a chamber cannot have a fault."""
+        check(fault, CHAMBER_KINDS)
+
+    @model_validator(mode="after")
+    def _can_have_its_faults(self) -> ChamberConfig:
+        _check_all(self.faults, self.check)
+        return self
 
 
 class SimulationConfig(_Checked):

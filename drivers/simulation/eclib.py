@@ -58,7 +58,7 @@ class _Connection:
             return ErrorCode.GEN_FUNCTIONINPROGRESS, b""
         try:
             return self._link.ask(operation, channel, payload)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             # A late reply would be taken for the next one's: this link is of no more use.
             log.info("simulated EClib: no reply to %s: %s", operation.name, error)
             self._link.close()

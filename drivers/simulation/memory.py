@@ -68,6 +68,7 @@ class Memory:
         self.filled_bytes = 0
         self._chunks: deque[_Chunk] = deque()
         self._skipped = 0
+        self._blocks = 0
 
     @property
     def oldest_s(self) -> float | None:
@@ -83,9 +84,13 @@ class Memory:
         """Count records as lost."""
         self._skipped += count
 
+    def block(self, full: bool) -> None:
+        """Count as full, whatever is in it, or no longer so."""
+        self._blocks += 1 if full else -1
+
     def store(self, origin: Origin, records: bytes, taken_s: NDArray[np.float64]) -> None:
         """Keep records as far as there is room, and count the rest as skipped."""
-        room = (self.size_bytes - self.filled_bytes) // origin.row_bytes
+        room = 0 if self._blocks else (self.size_bytes - self.filled_bytes) // origin.row_bytes
         if len(taken_s) > room:
             self.skip(len(taken_s) - room)
             records, taken_s = records[: room * origin.row_bytes], taken_s[:room]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.biologic.constants import ExitCondition
-from drivers.simulation.cells import Cell
 from drivers.simulation.phases import Potential, Scan, tripped
 from drivers.simulation.potentiostat import Course, Potentiostat
 from drivers.simulation.records import changed, due_times
+from drivers.simulation.wiring import DrivenCell
 
 FloatArray = NDArray[np.float64]
 Rows = tuple[FloatArray, FloatArray, FloatArray]
@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 class HeldPotential:
     """One phase on one cell. Limit tests are judged at the points of the potentiostat's grid."""
 
-    def __init__(self, phase: Potential | Scan, cell: Cell, limit_A: float, first_s: float) -> None:
+    def __init__(self, phase: Potential | Scan, cell: DrivenCell, limit_A: float, first_s: float) -> None:
         if isinstance(phase, Scan):
             course = Course.linear(phase.start_V, phase.end_V, phase.duration_s, phase.record_s)
         else:

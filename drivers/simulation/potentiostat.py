@@ -14,7 +14,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulation.cells import Cell
+from drivers.simulation.wiring import DrivenCell
 
 FloatArray = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class _Interval:
 class Potentiostat:
     """Controls the voltage of one cell for one phase."""
 
-    def __init__(self, cell: Cell, course: Course, limit_A: float) -> None:
+    def __init__(self, cell: DrivenCell, course: Course, limit_A: float) -> None:
         self.course = course
         self.elapsed_s = 0.0
         self._cell = cell

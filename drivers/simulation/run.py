@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.biologic.constants import ExitCondition, TechniqueId
-from drivers.simulation.cells import Cell
 from drivers.simulation.memory import WORD, Memory, Origin
 from drivers.simulation.meter import AMPLITUDE_NOISE_V, IMPEDANCE_NOISE, Meter
 from drivers.simulation.phases import Phase, Potential, Scan, Steady, Sweep, tripped
@@ -17,6 +16,7 @@ from drivers.simulation.potential import HeldPotential
 from drivers.simulation.potentiostat import Course, Potentiostat
 from drivers.simulation.records import changed, due_times, layout
 from drivers.simulation.techniques import Technique
+from drivers.simulation.wiring import DrivenCell
 
 FloatArray = NDArray[np.float64]
 
@@ -31,7 +31,12 @@ class Run:
     """One execution, from the channel's start. ``now_s`` is on the instrument's clock."""
 
     def __init__(
-        self, techniques: Sequence[Technique], cell: Cell, meter: Meter, memory: Memory, started_s: float
+        self,
+        techniques: Sequence[Technique],
+        cell: DrivenCell,
+        meter: Meter,
+        memory: Memory,
+        started_s: float,
     ) -> None:
         self.started_s = self.now_s = started_s
         self.finished = False
@@ -88,6 +93,11 @@ class Run:
         self.finished = True
         self._potentiostat = None
         self._cell.drive(0.0)
+
+    def step_clock(self, by_s: float) -> None:
+        """Let all times shown from now on be later by ``by_s``, but none before its technique's start."""
+        self.started_s -= by_s
+        self._technique_s -= by_s
 
     def _enter_technique(self, index: int) -> None:
         index = self._follow_loops(index)
@@ -201,7 +211,7 @@ class Run:
         rows_s = due_s if leave is None else times_s
         self._rows += len(due_s)
         row_times_s, row_volts = self._with_changes(phase, times_s, volts, len(rows_s))
-        self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._controlled_A))
+        self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._cell.current_A))
         self._pass_until(end_s)
         self._shown_V = float(volts[-1])
         return leave
@@ -218,7 +228,7 @@ class Run:
     def _trip_index(self, phase: Steady, volts: FloatArray) -> int | None:
         if not phase.tests:
             return None
-        trips = tripped(phase.tests, volts, self._controlled_A)
+        trips = tripped(phase.tests, volts, self._cell.current_A)
         return int(trips.argmax()) if trips.any() else None
 
     def _refine_trip(self, phase: Steady, times_s: FloatArray, trip: int) -> float:
@@ -257,7 +267,8 @@ class Run:
         self._recorded_V = float(volts[-1])
         taken_s = self._phase_s + times_s
         rows = np.empty(len(times_s), dtype=layout(self.technique.id))
-        ticks = np.rint((taken_s - self._technique_s) / self._origin.time_base_s).astype(np.uint64)
+        shown_s = np.maximum(taken_s - self._technique_s, 0.0)
+        ticks = np.rint(shown_s / self._origin.time_base_s).astype(np.uint64)
         noise = self._meter.take_noise(2, len(times_s))
         rows["high"], rows["low"] = ticks >> np.uint64(32), ticks & np.uint64(0xFFFFFFFF)
         rows["E"] = self._meter.read_voltage(volts, noise[0])
@@ -292,10 +303,11 @@ class Run:
         if phase.of_voltage:
             row[1], row[2] = phase.amplitude, phase.amplitude / abs(impedance) * factor
         else:
-            row[1] = abs(abs(impedance) * phase.amplitude * factor + AMPLITUDE_NOISE_V * noise[1])
-            row[2] = phase.amplitude
+            # Its output drives a current only as far as its range of E reaches.
+            row[2] = min(phase.amplitude, self._meter.full_scale_V / abs(impedance))
+            row[1] = abs(abs(impedance) * row[2] * factor + AMPLITUDE_NOISE_V * noise[1])
         row[3] = np.angle(impedance) + IMPEDANCE_NOISE * noise[2]
         row[4] = self._meter.read_voltage(np.full(1, self.voltage_V), noise[3:])[0]
         row[5] = current_A
-        row[_SPECTRUM_TIME] = self.now_s - self._technique_s
+        row[_SPECTRUM_TIME] = max(self.now_s - self._technique_s, 0.0)
         self._memory.store(self._origin, row.tobytes(), np.full(1, self.now_s))

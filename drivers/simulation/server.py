@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,7 +18,9 @@ from drivers.simulation.box import Box
 from drivers.simulation.chamber import ChamberConnection, SimulatedChamber
 from drivers.simulation.clock import TICK_S, HeldClock
 from drivers.simulation.config import SimulationConfig
+from drivers.simulation.control import ControlConnection, Inject
 from drivers.simulation.faults import Fault
+from drivers.simulation.linkfaults import FaultyConnection
 from drivers.simulation.techniques import RefusedError
 from drivers.simulation.wire import CODE, HEAD, Operation, pack_frame, split_frames
 
@@ -30,35 +31,24 @@ _READINGS = frozenset({Operation.VALUES, Operation.DATA, Operation.CHANNEL_INFOS
 
 
 class Port:
-    """A box and the faults injected into it; answers frames."""
+    """A box and its hosts; answers frames."""
 
     def __init__(self, box: Box) -> None:
         self.box = box
         self.hosts = 0
-        self._zeros = 0
-        self._lost_calls = 0
 
     def reply(self, operation: Operation, channel: int, payload: bytes) -> tuple[int, bytes]:
         """Answer a request of a connected host with an error code and a payload."""
-        if self._lost_calls:
-            self._lost_calls -= 1
+        if self.box.lost_calls:
+            self.box.lost_calls -= 1
             return ErrorCode.COMM_COMMFAILED, b""
         try:
-            if self._zeros and operation in _READINGS:
-                self._zeros -= 1
+            if self.box.zeros_left and operation in _READINGS:
+                self.box.zeros_left -= 1
                 return ErrorCode.NOERROR, self.box.zeros(operation, channel)
             return ErrorCode.NOERROR, self.box.answer(operation, channel, payload)
         except RefusedError as error:
             return error.code, error.payload
-
-    def inject(self, fault: Fault) -> None:
-        """Let something go wrong from now on."""
-        if fault.kind == "zeros":
-            self._zeros = fault.count
-        elif fault.kind == "comm_loss":
-            self._lost_calls = fault.count
-        else:
-            self.box.skip_records(fault.channel, fault.count)
 
 
 class HostConnection(asyncio.Protocol):
@@ -71,8 +61,7 @@ class HostConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the connection."""
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # uvloop's streams do not derive from asyncio's class.
+        # A transport of uvloop does not derive from asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,9 +80,6 @@ class HostConnection(asyncio.Protocol):
     def _answer(self, body: bytes) -> tuple[int, bytes]:
         number, channel = HEAD.unpack_from(body)
         operation, payload = Operation(number), body[HEAD.size :]
-        if operation == Operation.INJECT:
-            self._port.inject(Fault.model_validate_json(payload))
-            return ErrorCode.NOERROR, b""
         if operation == Operation.CONNECT:
             return self._connect()
         if not self._connected:
@@ -135,12 +121,22 @@ async def serve(
     async with contextlib.AsyncExitStack() as servers:
         places = {
             "addresses": {
-                address: await _listen(partial(HostConnection, port), servers)
+                address: await _listen(
+                    partial(FaultyConnection, port.box.faults.link, partial(HostConnection, port)), servers
+                )
                 for address, port in ports.items()
             },
             "chambers": {
-                name: await _listen(partial(ChamberConnection, chamber), servers)
+                name: await _listen(
+                    partial(FaultyConnection, chamber.faults.link, partial(ChamberConnection, chamber)),
+                    servers,
+                )
                 for name, chamber in chambers.items()
+            },
+            "control": {
+                "faults": await _listen(
+                    partial(ControlConnection, _injectable(config, ports, chambers)), servers
+                )
             },
         }
         try:
@@ -150,6 +146,21 @@ async def serve(
             for port in ports.values():
                 port.box.stop_all()
             _remove_state(state_file)
+
+
+def _injectable(
+    config: SimulationConfig, ports: Mapping[str, Port], chambers: Mapping[str, SimulatedChamber]
+) -> dict[str, Inject]:
+    """Return what injects a fault into each instrument, by its name and its address."""
+    found = {name: partial(_inject, config.chambers[name].check, chambers[name].inject) for name in chambers}
+    for name, box in config.boxes.items():
+        found[name] = found[box.address] = partial(_inject, box.check, ports[box.address].box.inject)
+    return dict(found)
+
+
+def _inject(check: Inject, start: Inject, fault: Fault) -> None:
+    check(fault)
+    start(fault)
 
 
 def _ending() -> asyncio.Event:
@@ -193,6 +204,8 @@ async def _live(
     while not ending.is_set():
         for port in ports:
             port.box.advance()
+        for chamber in chambers:
+            chamber.advance()
         now_s = time.monotonic()
         if any(port.hosts for port in ports) or any(chamber.hosts for chamber in chambers):
             last_host_s = now_s

@@ -40,7 +40,6 @@ class Operation(IntEnum):
     DATA = 14  # (→ DataInfos, CurrentValues, used part of the data)
     GET_EXPERIMENT = 15  # (→ ExperimentInfos)
     SET_EXPERIMENT = 16  # (ExperimentInfos)
-    INJECT = 17  # (JSON of an injected fault)
 
 
 LOAD_HEAD = struct.Struct("<BBH")
@@ -111,6 +110,11 @@ def find_chamber(state_file: Path, name: str) -> tuple[str, int]:
     except KeyError:
         what = f"the simulation runs without it; service.toml needs [simulation_chambers.{name}]"
     raise UnreachableError(f"no simulated chamber {name}: {what}")
+
+
+def find_control(state_file: Path) -> tuple[str, int]:
+    """Return host and port on which the simulation takes faults. Raises OSError, ValueError, KeyError."""
+    return _find(state_file, "control", "faults")
 
 
 def _find(state_file: Path, kind: str, key: str) -> tuple[str, int]:

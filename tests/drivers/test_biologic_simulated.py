@@ -11,7 +11,8 @@ import pytest
 from simulated_server import ADDRESS, Server, collect, program, ticket, visited
 
 from drivers.biologic.potentiostat import BioLogicInstrument
-from drivers.simulation.faults import Fault, inject
+from drivers.simulation.control import inject
+from drivers.simulation.faults import Fault
 from protocols.errors import BusyError
 from protocols.nodes import ConstantCurrent, Geis, Repeat, Rest
 

@@ -28,8 +28,9 @@ from drivers.biologic.structs import (
     ExperimentInfos,
     HardwareConf,
 )
+from drivers.simulation.control import inject
 from drivers.simulation.eclib import simulated_library
-from drivers.simulation.faults import Fault, inject
+from drivers.simulation.faults import Fault
 from drivers.simulation.presets import describe
 from protocols.errors import UnreachableError
 
