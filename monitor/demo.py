@@ -1,29 +1,22 @@
 """The demonstration: five cells side by side on a simulated VSP-300, supervised from here.
 
-The simulated instrument and the daemon (with its broker) are children: a daemon that dies is started again,
-and all end with the demonstration, or a minute after it was killed.
+The simulated instrument and the daemon (with its broker) are children: see :mod:`monitor.simulated_lab`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from monitor import children
-from monitor.client import Client
-from protocols.errors import SandtimeError, UnreachableError
+from monitor.simulated_lab import SimulatedLab
 from protocols.protocol import find_protocol
-from protocols.records import ENDED, RunInfo
+from protocols.records import RunInfo
 from protocols.yamlfile import read_text
 from scheduler.requests import Submission
 from storage.reader import Reader
 
-POLL_S = 0.25
 ADDRESS = "192.168.0.10"
 SEALED_TIMEOUT_S = 60.0
 
@@ -151,54 +144,18 @@ def service_toml() -> str:
     return "\n".join(lines)
 
 
-class Demo:
+class Demo(SimulatedLab):
     """Starts what the demonstration needs, runs it, and ends everything it started."""
 
     def __init__(self, folder: Path, speed: float) -> None:
-        self.folder = folder
-        self.config = folder / "service.toml"
-        self.data = folder / "data"
-        self._speed = speed
-        self._daemon: subprocess.Popen[bytes] | None = None
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Keep instrument and daemon alive inside the block."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(service_toml(), encoding="utf-8")
-        box = children.start(
-            [
-                *("simulate", "--config", str(self.config), "--speed", f"{self._speed:g}"),
-                *("--exit-without-client", f"{children.WITHOUT_CLIENT_S:g}"),
-            ],
-            self.folder / "simulation.log",
-        )
-        try:
-            children.wait_for_file(self.data / "simulation.json", box, "the simulated instrument")
-            self._start_daemon()
-            yield
-        finally:
-            if self._daemon is not None:
-                children.end(self._daemon)
-            children.end(box)
+        super().__init__(folder, service_toml(), speed)
 
     def run(self, show: Callable[[list[RunInfo]], None]) -> list[int]:
         """Submit the five runs and follow them to their ends. Returns their numbers."""
-        with self._client() as client:
-            numbers = [client.submit(_submission(run)).run.run for run in RUNS]
-        while True:
-            infos = [info for info in self._infos() if info.run in numbers]
-            show(infos)
-            if infos and all(info.state in ENDED for info in infos):
-                break
-            time.sleep(POLL_S)
-        self._wait_for_results(numbers)
+        numbers = self.submit([_submission(run) for run in RUNS])
+        self.follow(numbers, show)
+        self.wait_for_results(numbers, SEALED_TIMEOUT_S)
         return numbers
-
-    def stop_all(self) -> None:
-        """Open every circuit."""
-        with self._client() as client:
-            client.stop_all()
 
     def rows(self, numbers: list[int]) -> list[dict[str, Any]]:
         """Return each run as the ``--json`` document shows it."""
@@ -219,37 +176,6 @@ class Demo:
                 }
             )
         return rows
-
-    def _infos(self) -> list[RunInfo]:
-        """Ask for all runs; start a daemon that died again."""
-        try:
-            with self._client() as client:
-                return client.status().runs
-        except UnreachableError:
-            if self._daemon is not None and self._daemon.poll() is not None:
-                self._start_daemon()
-            return []
-
-    def _wait_for_results(self, numbers: list[int]) -> None:
-        give_up = time.monotonic() + SEALED_TIMEOUT_S
-        reader = Reader(self.data)
-        while not all(reader.results(number) and reader.sealed(number) for number in numbers):
-            if time.monotonic() > give_up:
-                raise SandtimeError(
-                    f"no results after {SEALED_TIMEOUT_S:g} s; see {self.folder / 'daemon.log'}"
-                )
-            time.sleep(POLL_S)
-
-    def _start_daemon(self) -> None:
-        without_client = f"{children.WITHOUT_CLIENT_S:g}"
-        self._daemon = children.start(
-            ["serve", "--config", str(self.config), "--exit-without-client", without_client],
-            self.folder / "daemon.log",
-        )
-        children.wait_until_ready(self.data, self._daemon)
-
-    def _client(self) -> Client:
-        return Client.of_folder(self.data)
 
 
 def _submission(run: DemoRun) -> Submission:

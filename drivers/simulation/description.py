@@ -84,8 +84,6 @@ class CellDescription(_Checked):
     :class:`PositiveElectrode`.
     """
 
-    about: str = ""
-    """What cell it is, in words."""
     seed: int = Field(default=0, ge=0)
     """For the instrument's noise, the cell's fluctuations and its shorts."""
     area_cm2: float = Field(default=0.785, gt=0)

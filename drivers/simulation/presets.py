@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drivers.simulation.description import CellDescription
+from drivers.simulation.published_cells import published_cells
 
 
 def _arcs(grain_boundary: float, charge_transfer: float, transport: float) -> list[dict[str, object]]:
@@ -96,6 +97,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
             {"resistance_ohm_cm2": 80.0, "tau_s": 200.0, "interface": False},
         ],
     },
+    **published_cells(),
 }
 """Name → what differs from :class:`CellDescription`'s defaults. In the asymmetric cell the working electrode
 is the thin one. Of the others:
@@ -105,7 +107,8 @@ sides: electrons leak through 2.5·10⁷ Ω cm² beside double layers of 15 and 
 held voltage decays over minutes to the leak, and the spectrum ends in a capacitive tail. ``li_cu`` plates on
 bare copper (a negative current) and strips, 0.02 mAh/cm² short in each cycle. ``polymer_transference``
 polarises like an electrolyte with t₊ = R_bulk/(R_bulk + R_diffusion) = 0.2: the method of Bruce and Vincent
-gives it back.
+gives it back. The rest, with the letter of a study before their name, are the cells of
+:mod:`drivers.simulation.published_cells`.
 """
 
 

@@ -35,7 +35,7 @@ def at(*seconds: float) -> FloatArray:
 def in_half_cycles(under_test: Cell, current_A: float, half_cycles: int, seconds: float = HOUR) -> FloatArray:
     """Cycle; return |E| at the end of each half-cycle."""
     signs = [1 if n % 2 == 0 else -1 for n in range(half_cycles)]
-    return np.abs([under_test.advance(sign * current_A, at(seconds))[0] for sign in signs])
+    return np.asarray(np.abs([under_test.advance(sign * current_A, at(seconds))[0] for sign in signs]))
 
 
 # One circuit for time and frequency
@@ -95,7 +95,7 @@ def test_resistances_and_time_constants_follow_arrhenius() -> None:
 
 def test_a_room_that_warms_and_cools_moves_the_resistance_by_the_activation_energy() -> None:
     under_test = cell(bulk_ohm_cm2=1000.0, bulk_activation_eV=0.5, swing_K=2.0, swing_period_h=4.0)
-    volts = under_test.advance(0.1 * MA, np.arange(1, 5) * HOUR)
+    volts = under_test.advance(0.1 * MA, np.arange(1.0, 5.0) * HOUR)
     # 0.5 eV: 6.7 % a kelvin at 25 °C.
     assert volts[0] / volts[1] == pytest.approx(1 - 2 * 0.065, abs=0.01)
     assert volts[2] / volts[1] == pytest.approx(1 + 2 * 0.067, abs=0.01)
@@ -185,9 +185,9 @@ def test_the_interphase_grows_with_the_root_of_time_and_consumes_lithium() -> No
 
 def test_stripping_makes_voids_that_plating_fills() -> None:
     under_test = cell(contact_loss_cm2_per_mAh=0.5)
-    one_way = under_test.advance(0.5 * MA, np.arange(1, 9) * HOUR)
+    one_way = under_test.advance(0.5 * MA, np.arange(1.0, 9.0) * HOUR)
     assert (np.diff(one_way) > 0).all()
-    back = np.abs(under_test.advance(-0.5 * MA, np.arange(1, 4) * HOUR))
+    back = np.abs(under_test.advance(-0.5 * MA, np.arange(1.0, 4.0) * HOUR))
     assert back[-1] < 0.8 * one_way[-1]
 
 
@@ -285,7 +285,7 @@ def test_a_soft_short_flickers_between_two_levels_by_its_seed() -> None:
 def test_a_full_cell_with_a_short_never_ends_its_charge_and_falls_at_rest() -> None:
     sound = cell("lfp_full")
     shorted = cell("lfp_full", lifetime_mAh_per_cm2=0.3, short_ohm_cm2=7000.0)
-    hours = np.arange(1, 60) * HOUR / 10
+    hours = np.arange(1.0, 60.0) * HOUR / 10
     charged = [under_test.advance(0.5 * MA, hours) for under_test in (sound, shorted)]
     assert charged[0].max() > 3.65
     assert charged[1].max() < 3.55
