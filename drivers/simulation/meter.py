@@ -6,6 +6,8 @@ polled.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,14 +28,46 @@ _RANGES_A = np.array([full_scale_A for full_scale_A in I_RANGE_FULL_SCALE_A.valu
 """The ranges of a board without the option for the lowest currents."""
 
 
+@dataclass(frozen=True, slots=True)
+class MeterErrors:
+    """What is wrong with a channel's readings besides noise and resolution."""
+
+    offset_V: float = 0.0
+    """Added to every reading of E."""
+    glitch_V: float = 0.0
+    """Standard deviation of single readings that are far off (a range that switches, a loose contact)."""
+    glitch_every: int = 1000
+    """One reading in so many is, on average."""
+    range_glitch_V: float = 0.0
+    """Added to the first reading after another current range was set."""
+
+
+NO_ERRORS = MeterErrors()
+
+
 class Meter:
     """Turns true values into readings of one channel."""
 
-    def __init__(self, seed: int) -> None:
-        self._noise = np.random.default_rng(seed).standard_normal(_NOISES)
+    def __init__(self, seed: int, errors: MeterErrors = NO_ERRORS) -> None:
+        random = np.random.default_rng(seed)
+        self._noise = random.standard_normal(_NOISES)
+        self._errors = errors
+        self._glitches_V = self._draw_glitches(random)
+        self._readings = 0
         self._samples = 0
+        self._range_changed = False
+        self._i_range = IRange.I_10MA
         self.e_range = ERange.E_5V
-        self.i_range = IRange.I_10MA
+
+    @property
+    def i_range(self) -> IRange:
+        """The current range that is set."""
+        return self._i_range
+
+    @i_range.setter
+    def i_range(self, chosen: IRange) -> None:
+        self._range_changed = chosen != self._i_range
+        self._i_range = chosen
 
     @property
     def full_scale_V(self) -> float:
@@ -55,7 +89,7 @@ class Meter:
     def read_voltage(self, volts: FloatArray, noise: FloatArray) -> FloatArray:
         """Return E as read: within the range, with half a step of noise, in steps of the converter."""
         step_V = 2 * self.full_scale_V / (1 << VOLTAGE_BITS)
-        read = np.rint(volts / step_V + 0.5 * noise) * step_V
+        read = np.rint((volts + self._wrong_V(len(volts))) / step_V + 0.5 * noise) * step_V
         return np.minimum(np.maximum(read, -self.full_scale_V), self.full_scale_V)
 
     def read_current(self, current_A: FloatArray, noise: FloatArray) -> FloatArray:
@@ -65,3 +99,20 @@ class Meter:
             held = np.minimum(np.searchsorted(_RANGES_A, np.abs(current_A)), len(_RANGES_A) - 1)
             full_scale_A = _RANGES_A[held]
         return np.asarray(current_A + CURRENT_NOISE * full_scale_A * noise)
+
+    def _draw_glitches(self, random: np.random.Generator) -> FloatArray:
+        """Return what is added to readings, by their number; they repeat after very many."""
+        if not self._errors.glitch_V:
+            return np.zeros(1)
+        far_off = random.random(_NOISES) * self._errors.glitch_every < 1
+        return np.asarray(far_off * random.normal(0.0, self._errors.glitch_V, _NOISES))
+
+    def _wrong_V(self, count: int) -> FloatArray:
+        """Return what is added to the next readings of E, shape (count,)."""
+        numbers = (self._readings + np.arange(count)) % len(self._glitches_V)
+        self._readings += count
+        wrong_V = self._glitches_V[numbers] + self._errors.offset_V
+        if self._range_changed and count:
+            wrong_V[0] += self._errors.range_glitch_V
+            self._range_changed = False
+        return np.asarray(wrong_V)

@@ -28,7 +28,7 @@ class HeldPotential:
         if isinstance(phase, Scan):
             course = Course.linear(phase.start_V, phase.end_V, phase.duration_s, phase.record_s)
         else:
-            course = Course.constant(phase.voltage_V, phase.duration_s)
+            course = Course.constant(phase.voltage_V, phase.duration_s, phase.record_dT_s)
         self.potentiostat = Potentiostat(cell, course, limit_A)
         self._phase = phase
         self._first_s = first_s

@@ -20,6 +20,8 @@ FloatArray = NDArray[np.float64]
 
 FIRST_S, GROWTH, LONGEST_S = 1e-3, 1.25, 1.0
 """Intervals at a constant voltage: they grow as the current settles."""
+INTERVALS_A_RECORD = 8
+"""Intervals in the time between two records, where these are far apart."""
 SCAN_STEP_V = 2e-3
 """Change of a scanned voltage in one interval at most."""
 _GROWING_S = [0.0, *accumulate(np.geomspace(FIRST_S, LONGEST_S, 32).tolist())]
@@ -39,9 +41,9 @@ class Course:
     even_s: float
 
     @classmethod
-    def constant(cls, voltage_V: float, duration_s: float) -> Course:
-        """Return a voltage that stays."""
-        return cls(voltage_V, 0.0, duration_s, _GROWING_S, LONGEST_S)
+    def constant(cls, voltage_V: float, duration_s: float, record_s: float = 0.0) -> Course:
+        """Return a voltage that stays; slow records need no fine grid once the current has settled."""
+        return cls(voltage_V, 0.0, duration_s, _GROWING_S, max(LONGEST_S, record_s / INTERVALS_A_RECORD))
 
     @classmethod
     def linear(cls, start_V: float, end_V: float, duration_s: float, record_s: float) -> Course:

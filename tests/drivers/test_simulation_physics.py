@@ -35,7 +35,8 @@ def at(*seconds: float) -> FloatArray:
 def in_half_cycles(under_test: Cell, current_A: float, half_cycles: int, seconds: float = HOUR) -> FloatArray:
     """Cycle; return |E| at the end of each half-cycle."""
     signs = [1 if n % 2 == 0 else -1 for n in range(half_cycles)]
-    return np.asarray(np.abs([under_test.advance(sign * current_A, at(seconds))[0] for sign in signs]))
+    volts = np.array([under_test.advance(sign * current_A, at(seconds))[0] for sign in signs])
+    return np.asarray(np.abs(volts))
 
 
 # One circuit for time and frequency
@@ -48,7 +49,7 @@ def step_response(frequency_Hz: FloatArray, real_ohm: FloatArray, time_s: FloatA
     real = np.interp(np.log(fine), np.log(omega), real_ohm)
     parts = [np.trapezoid(real * np.sin(time * fine), np.log(fine)) for time in time_s]
     # Below the lowest frequency Z′ is flat, and the sine its argument.
-    return 2 / np.pi * (np.array(parts) + real[0] * omega[0] * time_s)
+    return np.asarray(2 / np.pi * (np.array(parts) + real[0] * omega[0] * time_s))
 
 
 @pytest.mark.parametrize("preset", ["generic_symmetric", "tfoh_llzto", "polymer_transference"])
