@@ -79,7 +79,7 @@ def page(rows: Sequence[Row], sources: dict[str, str], machine: str, took: str, 
         "",
         "## Values that contradict each other",
         "",
-        "No one cell can give both of such a pair. They are not fitted away: what comes out is shown as it is.",
+        "No one cell can give both of such a pair. They are not fitted away: what comes is shown as it is.",
         "",
         *_clash_table(clash),
     ]

@@ -36,7 +36,7 @@ UNITS: dict[str, tuple[Kind, float]] = {
     "mS/cm": ("conductivity", 0.1),
     "eV": ("energy", ELEMENTARY_CHARGE_C),
     "mV cm²/mA": ("areal_resistance", 1e-4),
-    "mA s^½/mV^½": ("slope", 1e-3 / 1e-3**0.5),
+    "mA s^½/V^½": ("slope", 1e-3),
     "%": ("ratio", 0.01),
     "": ("ratio", 1.0),
 }

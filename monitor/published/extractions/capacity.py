@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from analysis.capacity import CapacityMeter, Cycle
@@ -36,6 +38,22 @@ def coulombic_efficiency(record: Record, from_cycle: int = 2) -> float:
     if not values:
         raise NotObtainedError("no complete cycle")
     return float(np.mean(values))
+
+
+@extraction("ratio")
+def cycles_until_short(record: Record, excess: float = 1.2) -> float:
+    """Cycles before the first charge that takes ``excess`` times what the last discharge gave: it never ends."""
+    cycles = _cycles(record)
+    for before, cycle in pairwise(cycles):
+        if cycle.put_in_C > excess * before.got_back_C:
+            return float(before.number)
+    raise NotObtainedError(f"no short circuit in {len(cycles)} cycles")
+
+
+@extraction("words")
+def fading(record: Record, after_cycle: int = 5, below: float = 0.5) -> str:
+    """``at once`` if less than ``below`` of the first capacity is left after a few cycles, else ``slow``."""
+    return "at once" if float(retention(record, after_cycle)) < below else "slow"
 
 
 def _cycles(record: Record) -> list[Cycle]:

@@ -76,6 +76,18 @@ def life(record: Record) -> float:
     return end_s - rows[0].t_start_s
 
 
+@extraction("time")
+def polarisation_onset(record: Record, factor: float = 1.5) -> float:
+    """Time since the first current at which |E| has grown by ``factor`` from what it was after a minute."""
+    row = _some(record.half_cycles)[0]
+    columns = record.samples(row.t_start_s + FIRST_MINUTE_S, row.t_end_s, ("t_s", "voltage_V"))
+    volts = np.abs(columns["voltage_V"])
+    above = np.nonzero(volts > factor * volts[:1])[0]
+    if not len(above):
+        raise NotObtainedError(f"|E| never grows by a factor of {factor:g}")
+    return float(columns["t_s"][above[0]]) - row.t_start_s
+
+
 @extraction("words")
 def cause(record: Record) -> str:
     """Kind of the verdict that ended the run, or ``none``."""
@@ -90,11 +102,11 @@ def cycles_done(record: Record) -> float:
 
 
 @extraction("ratio")
-def ratio_to(record: Record, test: str, by: str) -> float:
+def ratio_to(record: Record, test: str, of: str) -> float:
     """A value of this test over the same of another one of the study."""
     if test not in record.others:
         raise NotObtainedError(f"test {test} was not run")
-    value, other = (EXTRACTIONS[by].function(one) for one in (record, record.others[test]))
+    value, other = (EXTRACTIONS[of].function(one) for one in (record, record.others[test]))
     return float(value) / float(other)
 
 
