@@ -262,7 +262,7 @@ class Cell:
         if positive is None or state is None or self.state.shorted_s is not None:
             return (voltage_V - rest_V) / series_ohm
         base, _ = positive.line(state, seconds, 1)
-        charging = voltage_V - rest_V > positive.open_circuit_V(base)
+        charging = voltage_V - rest_V > positive.curve.at(base)[0]
         base, per_A = positive.line(state, seconds, 1 if charging else -1)
         return positive.solve(voltage_V - rest_V, series_ohm, base, per_A, self.current_A)
 

@@ -124,7 +124,7 @@ class PositiveElectrode:
         decay = np.exp(seconds / -self._tau_s)
         base = state.charged + float(state.deviation @ decay)
         ahead_s = float(self._ahead_s @ (1 - decay))
-        return base, self._rate(state, float(direction)) * (seconds + ahead_s)
+        return base, self._rate(state, direction) * direction * (seconds + ahead_s)
 
     def open_circuit_V(self, charged: ArrayLike) -> FloatArray:
         """Return U at x in V, shape of ``charged``."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers.simulation.cells import Arc, Cell, CellParameters
-from drivers.simulation.electrode import PositiveElectrode
+from drivers.simulation.electrode import PositiveElectrode, particle_relaxations
 from drivers.simulation.open_circuit import CURVES, plateau
 from protocols.cell import LITHIUM_C_PER_M3
 
@@ -83,6 +83,9 @@ class CellDescription(_Checked):
     positive_end_V: float = Field(default=0.05, gt=0)
     positive_charged: float = Field(default=0.001, ge=0, le=1)
     positive_diffusion: tuple[RelaxationDescription, ...] = ()
+    """Its surface's lag behind the mean."""
+    positive_particle_s: float | None = Field(default=None, gt=0)
+    """Diffusion in its particles, radius²/D: more such relaxations."""
     coulombic_efficiency: float = Field(default=1.0, gt=0.5, le=1)
     fade_per_cycle: float = Field(default=0.0, ge=0, lt=1)
     fade_growth: float = Field(default=0.0, ge=0, lt=1)
@@ -128,10 +131,12 @@ class CellDescription(_Checked):
             curve = plateau(self.positive_plateau_V, self.positive_slope_V, self.positive_end_V)
         else:
             curve = CURVES[self.positive_curve]
+        particle_s = self.positive_particle_s
+        particle = () if particle_s is None else particle_relaxations(particle_s)
         return PositiveElectrode(
             capacity_C_per_m2=self.positive_mAh_per_cm2 * MAH / CM2,
             curve=curve,
-            diffusion=tuple((one.part_per_C_rate, one.tau_s) for one in self.positive_diffusion),
+            diffusion=tuple((one.part_per_C_rate, one.tau_s) for one in self.positive_diffusion) + particle,
             charged=self.positive_charged,
             coulombic_efficiency=self.coulombic_efficiency,
             fade=self.fade_per_cycle,
@@ -205,9 +210,8 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
     "ncm_full": {
         **_FULL,
         "positive_mAh_per_cm2": 3.0,
-        "positive_plateau_V": 3.75,
-        "positive_slope_V": 0.6,
-        "positive_end_V": 0.08,
+        "positive_curve": "ncm811",
+        "positive_particle_s": 3000.0,
         "fade_per_cycle": 1e-3,
     },
     "blocking_carbon": {
