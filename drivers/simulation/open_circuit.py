@@ -41,7 +41,7 @@ class OpenCircuit:
         x = np.asarray(charged, dtype=float)
         inner = np.minimum(np.maximum(x, _END), 1 - _END)
         volts = np.interp(inner, self._grid, self._table_V) + self._end_V * np.log(inner / (1 - inner))
-        if np.array_equal(inner, x):
+        if (inner == x).all():
             return np.asarray(volts)
         return np.asarray(volts + self.slopes(inner) * (x - inner))
 
