@@ -30,5 +30,10 @@ soak: .venv/.dev
 	$(PIP) --editable ".[dev,readers]"
 	touch $@
 
+# Independent judges of the simulated cells, for tests that are optional: large.
+.venv/.judges: .venv/.dev
+	$(PIP) --editable ".[dev,readers,judges]"
+	touch $@
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drivers.simulation.ageing import AgeingParameters
 from drivers.simulation.cells import Cell, CellParameters
 from drivers.simulation.circuit import Arc, Diffusion
-from drivers.simulation.electrode import PositiveElectrode
+from drivers.simulation.electrode import PositiveElectrode, particle_relaxations
 from drivers.simulation.lithium import LithiumParameters
 from drivers.simulation.open_circuit import CURVES, plateau
 from drivers.simulation.shorts import ShortParameters
@@ -149,6 +149,9 @@ class CellDescription(_Checked):
     positive_end_V: float = Field(default=0.05, gt=0)
     positive_charged: float = Field(default=0.001, ge=0, le=1)
     positive_diffusion: tuple[RelaxationDescription, ...] = ()
+    """Its surface's lag behind the mean."""
+    positive_particle_s: float | None = Field(default=None, gt=0)
+    """Diffusion in its particles, radius²/D: more such relaxations."""
     coulombic_efficiency: float = Field(default=1.0, gt=0.5, le=1)
     fade_per_cycle: float = Field(default=0.0, ge=0, lt=1)
     fade_growth: float = Field(default=0.0, ge=0, lt=1)
@@ -241,10 +244,12 @@ class CellDescription(_Checked):
             curve = plateau(self.positive_plateau_V, self.positive_slope_V, self.positive_end_V)
         else:
             curve = CURVES[self.positive_curve]
+        particle_s = self.positive_particle_s
+        particle = () if particle_s is None else particle_relaxations(particle_s)
         return PositiveElectrode(
             capacity_C_per_m2=self.positive_mAh_per_cm2 * CHARGE,
             curve=curve,
-            diffusion=tuple((one.part_per_C_rate, one.tau_s) for one in self.positive_diffusion),
+            diffusion=tuple((one.part_per_C_rate, one.tau_s) for one in self.positive_diffusion) + particle,
             charged=self.positive_charged,
             coulombic_efficiency=self.coulombic_efficiency,
             fade=self.fade_per_cycle,

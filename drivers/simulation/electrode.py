@@ -20,8 +20,6 @@ from protocols.impedance import rc_chain
 FloatArray = NDArray[np.float64]
 
 HOUR_S = 3600.0
-_ITERATIONS = 200
-_TOLERANCE_V = 1e-9
 _WORN_OUT = 0.01
 """Of the fresh capacity: less than this never stays."""
 
@@ -124,7 +122,7 @@ class PositiveElectrode:
         decay = np.exp(seconds / -self._tau_s)
         base = state.charged + float(state.deviation @ decay)
         ahead_s = float(self._ahead_s @ (1 - decay))
-        return base, self._rate(state, float(direction)) * (seconds + ahead_s)
+        return base, self._rate(state, direction) * direction * (seconds + ahead_s)
 
     def open_circuit_V(self, charged: ArrayLike) -> FloatArray:
         """Return U at x in V, shape of ``charged``."""
@@ -133,26 +131,6 @@ class PositiveElectrode:
     def slope_at(self, charged: ArrayLike) -> FloatArray:
         """Return dU/dx at x in V, shape of ``charged``."""
         return self.curve.slopes(charged)
-
-    def solve(self, voltage_V: float, series_ohm: float, base: float, per_A: float, guess_A: float) -> float:
-        """Return I with R·I + U(base + per_A·I) = ``voltage_V``; R > 0, per_A ≥ 0.
-
-        The left side rises with I, and without current U alone says to which side I must go: the solution is
-        between 0 and what R alone would let through. Newton's steps from ``guess_A``, and half of what is
-        left of that range where a step leaves it.
-        """
-        low_A, high_A = sorted((0.0, (voltage_V - self.curve.at(base)[0]) / series_ohm))
-        current_A = min(max(guess_A, low_A), high_A)
-        for _ in range(_ITERATIONS):
-            open_V, slope_V = self.curve.at(base + per_A * current_A)
-            excess_V = series_ohm * current_A + open_V - voltage_V
-            if abs(excess_V) < _TOLERANCE_V:
-                break
-            low_A, high_A = (low_A, current_A) if excess_V > 0 else (current_A, high_A)
-            current_A -= excess_V / (series_ohm + per_A * slope_V)
-            if not low_A < current_A < high_A:
-                current_A = (low_A + high_A) / 2
-        return current_A
 
     def impedance(self, state: ElectrodeState, frequency_Hz: ArrayLike) -> NDArray[np.complex128]:
         """Return Z in Ω of the electrode at rest, shape of ``frequency_Hz``.

@@ -74,9 +74,8 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
     "ncm_full": {
         **_FULL,
         "positive_mAh_per_cm2": 3.0,
-        "positive_plateau_V": 3.75,
-        "positive_slope_V": 0.6,
-        "positive_end_V": 0.08,
+        "positive_curve": "ncm811",
+        "positive_particle_s": 3000.0,
         "fade_per_cycle": 1e-3,
     },
     "blocking_carbon": {

@@ -1,7 +1,7 @@
 """Parameter sets of the cells of published studies: ``published/study_*.toml``, a table for each cell.
 
-A table holds keys of :class:`drivers.simulation.description.CellDescription`. Besides, ``about`` says what the
-cell is and where its numbers come from, and ``like`` names another table of the file, from which this one
+A table holds keys of :class:`drivers.simulation.description.CellDescription`. Besides, ``about`` says what
+the cell is and where its numbers come from, and ``like`` names another table of the file, from which this one
 takes what it does not hold itself. A table's name, after the study's letter, is that of a preset:
 ``[llzto_pma]`` in ``study_b.toml`` is ``b_llzto_pma``.
 """

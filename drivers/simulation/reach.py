@@ -15,7 +15,7 @@ from drivers.simulation.overpotential import (
 )
 
 _ITERATIONS = 200
-_TOLERANCE = 1e-12
+_TOLERANCE = 1e-15
 
 Line = tuple[float, float]
 """Value without current, and its slope."""
