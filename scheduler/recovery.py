@@ -1,7 +1,7 @@
 """What a new daemon makes of the runs that an earlier one left: it looks before it touches anything.
 
-A run's state follows from what is stored: the last snapshot of its guards, and the samples and spectra after
-it, told to the guards again in order.
+A run's state follows from what is stored: the last snapshot of its guards, and the samples and spectra
+after it, told to the guards again in order.
 """
 
 from __future__ import annotations

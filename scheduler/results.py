@@ -1,6 +1,8 @@
-"""What a lab asks of a run when it has ended, computed from what the store holds."""
+"""What a lab asks of a run when it has ended, computed from what the store holds (docs/results.md)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from analysis.capacity import CapacityMeter, capacity_of, stores_charge
 from analysis.ccd import critical_current_density
@@ -8,30 +10,53 @@ from analysis.depletion import lithium_loss
 from protocols.cell import Cell
 from protocols.program import Program
 from protocols.records import HalfCycle
+from scheduler.recorded import RecordedRun
+from scheduler.results_plating import before_and_after, overpotential_results, spike_results
+from scheduler.results_sweeps import sweep_results
+from scheduler.results_transport import Found, conductivity_results, transport_results
+from scheduler.rounding import MA_PER_CM2, MAH, MAH_PER_CM2
 from storage.reader import Reader
 
-MA_PER_CM2 = 0.1
-"""A/m² → mA/cm²."""
-MAH_PER_CM2 = 1 / 3.6e4
-"""C/m² → mAh/cm²."""
-MAH = 1 / 3.6
-"""C → mAh."""
 
+def results_of(reader: Reader, run: int, *, deducted_ohm: float = 0.0) -> dict[str, object]:
+    """Return the results of an ended run; keys carry their units (design: The command line, ``demo``).
 
-def results_of(reader: Reader, run: int) -> dict[str, object]:
-    """Return the results of an ended run; keys carry their units (design: The command line, ``demo``)."""
-    program = reader.program(run)
-    half_cycles = reader.half_cycles(run)
-    last = reader.last_sample(run)
+    ``deducted_ohm``: resistance of the layers that block electrons, where direct current measures an ionic
+    conductivity. What can't be computed is missing, and ``warnings`` says why. Raises StorageError.
+    """
+    recorded = RecordedRun(reader, run)
+    program, half_cycles = recorded.program, recorded.half_cycles
     results: dict[str, object] = {
-        "hours": 0.0 if last is None else float(last["t_s"]) / 3600,
-        "spectra": len(reader.spectra(run)),
+        "hours": recorded.hours,
+        "spectra": len(recorded.all_spectra),
         "half_cycles": len(half_cycles),
     }
     if _is_ramp(program):
-        results |= _ccd_results(reader, run, program)
+        results |= _ccd_results(recorded)
     results |= _capacity_results(program, half_cycles)
-    return results | _depletion_results(reader, run, program, half_cycles)
+    results |= _depletion_results(recorded)
+    warnings: list[str] = []
+    for part in (
+        overpotential_results,
+        spike_results,
+        before_and_after,
+        conductivity_results,
+        lambda found: transport_results(found, deducted_ohm),
+        sweep_results,
+    ):
+        found, said = _computed(part, recorded)
+        results |= found
+        warnings += filter(None, said)
+    return results | ({"warnings": warnings} if warnings else {})
+
+
+def _computed(part: Callable[[RecordedRun], Found], recorded: RecordedRun) -> Found:
+    """Return what one part finds. Data from which nothing follows (a run cut short) take nothing from the
+    others."""
+    try:
+        return part(recorded)
+    except ValueError as error:
+        return {}, [str(error)]
 
 
 def _is_ramp(program: Program) -> bool:
@@ -39,8 +64,8 @@ def _is_ramp(program: Program) -> bool:
     return "short_circuit" in program.ends_on
 
 
-def _ccd_results(reader: Reader, run: int, program: Program) -> dict[str, object]:
-    found = critical_current_density(reader.half_cycles(run), reader.verdicts(run), program.cell.area_m2)
+def _ccd_results(run: RecordedRun) -> dict[str, object]:
+    found = critical_current_density(run.half_cycles, run.verdicts, run.program.cell.area_m2)
     results: dict[str, object] = {
         "ccd_end": found.end,
         "ccd_cumulative_capacity_mAh_per_cm2": found.cumulative_C_per_m2 * MAH_PER_CM2,
@@ -83,15 +108,14 @@ def _has_a_capacity(cell: Cell) -> bool:
     return stores_charge(cell) or cell.geometry == "half" or bare
 
 
-def _depletion_results(
-    reader: Reader, run: int, program: Program, half_cycles: list[HalfCycle]
-) -> dict[str, object]:
-    for verdict in reader.verdicts(run):
+def _depletion_results(run: RecordedRun) -> dict[str, object]:
+    program = run.program
+    for verdict in run.verdicts:
         if verdict.kind == "li_depletion" and verdict.side is not None:
             inventory_C = program.cell.inventory_C(verdict.side)
             if inventory_C is None:
                 continue
-            loss = lithium_loss(half_cycles, verdict.side, inventory_C)
+            loss = lithium_loss(run.half_cycles, verdict.side, inventory_C)
             results: dict[str, object] = {"li_depletion_side": verdict.side}
             if loss.lost_per_cycle_C is not None:
                 lost = loss.lost_per_cycle_C / program.cell.area_m2 * MAH_PER_CM2

@@ -100,6 +100,20 @@ TRIALS = {
     ),
 }
 NAMES = list(TRIALS)
+BRINGS = {
+    "arrhenius_conductivity": "activation_energy_eV",
+    "ccd_constant_capacity": "spectrum_after",
+    "cv_rates": "voltammetry",
+    "electronic_conductivity": "electronic_conductivity_S_per_cm",
+    "ionic_conductivity_dc": "ionic_conductivity_S_per_cm",
+    "lsv_window": "stability_limit_V",
+    "nucleation_overpotential": "nucleation_dip_mV",
+    "symmetric_cycling": "overpotential_mean_mV",
+    "tafel": "exchange_current_mA",
+    "transference_number": "transference_number",
+    "v_sp_series": "v_sp",
+}
+"""Protocol → a result that only this kind of test has."""
 # The simulated electrolyte with carbon rests at 0 V.
 CELLS = {**FITTING, "lsv_window": FITTING["lsv_window"].replace("from: 0.5 V", "from: -0.5 V")}
 
@@ -142,6 +156,7 @@ def test_it_runs_to_its_planned_end(name: str, bench: tuple[Lab, dict[str, int]]
     assert results["spectra"] == trial.spectra
     assert trial.half_cycles in (0, results["half_cycles"])
     assert trial.cycles in (0, results["cycles"])
+    assert BRINGS.get(name, "hours") in results, results
 
 
 @pytest.mark.parametrize("name", NAMES)

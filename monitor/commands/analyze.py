@@ -1,0 +1,77 @@
+"""Commands that compute: ``analyze run``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from monitor.commands.live import RunArgument
+from monitor.output import ConfigOption, JsonOption, configuration, emit
+from protocols.records import ENDED
+from protocols.units import parse_amount
+
+analyze = typer.Typer(name="analyze", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    analyze.command()(run)
+    app.add_typer(analyze, help="Compute results from what is stored.")
+
+
+@analyze.callback()
+def _commands() -> None:
+    """Keep ``run`` a word of its own while it is the only command."""
+
+
+def run(
+    number: RunArgument,
+    deduct: Annotated[
+        str,
+        typer.Option(help="Resistance of layers that block electrons, where direct current measures ions."),
+    ] = "0 Ω",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compute the results of a run that is stored, also of one that still runs."""
+    from scheduler.results import results_of
+    from storage.reader import Reader
+
+    deducted_ohm = parse_amount(deduct, "resistance").value
+    reader = Reader(configuration(config).data)
+    info = reader.run(number)
+    results = results_of(reader, number, deducted_ohm=deducted_ohm)
+    document = {
+        **info.model_dump(mode="json", include={"run", "name", "protocol", "cell", "state", "verdict"}),
+        "results": results,
+    }
+    so_far = "" if info.state in ENDED else ", so far"
+    head = f"run {info.run}  {info.name}: {info.protocol} on {info.cell}, {info.state}{so_far}"
+    emit(document, "\n".join([head, *_lines(results, "  ")]), json)
+
+
+def _lines(values: dict[str, Any], indent: str) -> list[str]:
+    """Return results for people: a line each, what belongs together further in."""
+    lines: list[str] = []
+    for key, value in values.items():
+        match value:
+            case dict():
+                lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+            case [dict(), *_]:
+                lines += [f"{indent}{key}:", *(f"{indent}  {_row(row)}" for row in value)]
+            case list():
+                lines += [f"{indent}{key}:", *(f"{indent}  {item}" for item in value)]
+            case _:
+                lines.append(f"{indent}{key}: {_short(value)}")
+    return lines
+
+
+def _row(row: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in row.items())
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

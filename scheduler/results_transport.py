@@ -1,0 +1,210 @@
+"""Results on transport: t₊, conductivities at one or more temperatures, conductivities by direct current.
+
+What a test is for follows from the structure of its program and from the cell's geometry (docs/results.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.spectra import interfacial_resistance, resistance_before_tail
+from analysis.transport import (
+    arrhenius,
+    bruce_vincent,
+    computed_initial_current,
+    conductivity,
+    dc_conductivity,
+    extrapolated_initial_current,
+    steady_current,
+    transference_warning,
+)
+from protocols.nodes import ConstantVoltage
+from scheduler.recorded import Measured, RecordedRun, Stretch, spectrum_arrays
+from scheduler.rounding import CELSIUS_0_K, MS_PER_CM, S_PER_CM, rounded
+
+SMALL_V = 0.1
+"""Up to this voltage a cell between two lithium electrodes answers linearly."""
+EXTRAPOLATED_S = (1.0, 10.0)
+"""Samples of the current that I_0 is extrapolated from: after the charging of usual electrodes (µs to 0.1
+s)."""
+DIFFERENT = 0.2
+"""From this relative difference on, two ways to I_0 contradict each other."""
+NO_THICKNESS = "no conductivity: the cell file gives no thickness of the electrolyte"
+NOTHING_DEDUCTED = (
+    "the ionic conductivity counts all of ΔV/I as the sample's: deduct the layers that block electrons with "
+    "`sandtime analyze run RUN --deduct '100 Ω'`"
+)
+
+Found = tuple[dict[str, object], list[str]]
+"""Results and warnings."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A voltage that was held until the current was steady."""
+
+    step: ConstantVoltage
+    samples: Stretch
+    before: Measured | None
+    after: Measured | None
+
+    @property
+    def open_V(self) -> float:
+        """E at open circuit before it, where the voltage is meant from there."""
+        return self.before[0].voltage_V if self.before is not None and self.step.relative else 0.0
+
+
+def _hold(run: RecordedRun) -> _Hold | None:
+    """Return the first hold of a small voltage that no current leads up to, if it was measured."""
+    held = [
+        step
+        for step in run.steps
+        if isinstance(step, ConstantVoltage)
+        and not step.set_current_A
+        and 0.0 < abs(step.voltage_V) <= SMALL_V
+    ]
+    if not held:
+        return None
+    samples = run.samples([held[0].index])
+    if not len(samples.t_s):
+        return None
+    first = samples.of(held[0].index, samples.visits()[0])
+    index = held[0].index
+    return _Hold(held[0], first, run.spectrum_before(index), run.spectrum_after(index))
+
+
+def transport_results(run: RecordedRun, deducted_ohm: float) -> Found:
+    """Return what a held voltage says: t₊ between two spectra, else a conductivity. Raises ValueError."""
+    geometry = run.program.cell.geometry
+    if geometry not in ("symmetric", "blocking"):
+        return {}, []
+    hold = _hold(run)
+    if hold is None:
+        return {}, []
+    if geometry == "symmetric" and hold.before is not None and hold.after is not None:
+        return _transference(run, hold, hold.before, hold.after)
+    return _by_direct_current(run, hold, deducted_ohm)
+
+
+def _transference(run: RecordedRun, hold: _Hold, before: Measured, after: Measured) -> Found:
+    steady = steady_current(hold.samples.t_s, hold.samples.current_A)
+    voltage_V = _late_voltage(hold) - hold.open_V
+    first, last = spectrum_arrays(before[0]), spectrum_arrays(after[0])
+    computed_A = computed_initial_current(voltage_V, resistance_before_tail(*first))
+    number = bruce_vincent(
+        voltage_V=voltage_V,
+        initial_A=computed_A,
+        steady_A=steady.current_A,
+        initial_ohm=interfacial_resistance(*first),
+        steady_ohm=interfacial_resistance(*last),
+    )
+    warnings = [
+        transference_warning(number, run.program.cell.electrolyte_class),
+        steady.warning,
+        _contradiction(hold.samples, computed_A),
+    ]
+    return {"transference_number": rounded(number)}, warnings
+
+
+def _contradiction(samples: Stretch, computed_A: float) -> str:
+    """Say if the current as it was measured at first is far from the one that the spectrum gives."""
+    try:
+        first_A = extrapolated_initial_current(
+            samples.t_s - samples.t_s[0], samples.current_A, *EXTRAPOLATED_S
+        )
+    except ValueError:
+        # Sampled too seldom: then the spectrum alone says what I_0 was.
+        return ""
+    if abs(first_A / computed_A - 1.0) <= DIFFERENT:
+        return ""
+    return (
+        f"t₊ is made with I_0 = {computed_A:.3g} A, which the spectrum gives, but the current began at "
+        f"{first_A:.3g} A: polarisation is faster than the spectrum's lowest frequency, or the cell changed"
+    )
+
+
+def _late_voltage(hold: _Hold) -> float:
+    """Return E of the second half of a hold, in which no current range changes any more."""
+    volts = hold.samples.voltage_V
+    return float(volts[len(volts) // 2 :].mean())
+
+
+def _by_direct_current(run: RecordedRun, hold: _Hold, deducted_ohm: float) -> Found:
+    cell = run.program.cell
+    steady = steady_current(hold.samples.t_s, hold.samples.current_A)
+    voltage_V = _late_voltage(hold) - hold.open_V
+    kind = "electronic" if cell.geometry == "blocking" else "ionic"
+    results: dict[str, object] = {}
+    warnings = [steady.warning]
+    if kind == "ionic":
+        results["deducted_ohm"] = deducted_ohm
+        warnings += [] if deducted_ohm else [NOTHING_DEDUCTED]
+    else:
+        deducted_ohm = 0.0
+    if steady.current_A:
+        results["dc_resistance_ohm"] = rounded(voltage_V / steady.current_A)
+    if cell.electrolyte_thickness_m is None:
+        return results, [NO_THICKNESS, *warnings]
+    sigma = dc_conductivity(
+        voltage_V=voltage_V,
+        steady_A=steady.current_A,
+        thickness_m=cell.electrolyte_thickness_m,
+        area_m2=cell.area_m2,
+        deducted_ohm=deducted_ohm,
+    )
+    return results | {f"{kind}_conductivity_S_per_cm": rounded(sigma * S_PER_CM)}, warnings
+
+
+def conductivity_results(run: RecordedRun) -> Found:
+    """Return σ of a blocking cell, and σ and E_a of any cell at a ladder of temperatures. Raises
+    ValueError.
+
+    Between blocking electrodes all resistance before the capacitive tail is the electrolyte's; between
+    others only the one at high frequency surely is (without grain boundaries, if their arc is apart).
+    """
+    cell, soaks = run.program.cell, run.soaks()
+    blocking = cell.geometry == "blocking"
+    levels: dict[int, tuple[float, Measured]] = {}
+    for step in run.steps:
+        found = run.spectra_of(step.index) if run.is_at_rest(step) else []
+        if found:
+            soak, kelvin = soaks[step.index]
+            levels[soak] = (kelvin, found[-1])
+    is_ladder = len({kelvin for kelvin, _ in levels.values()}) > 1
+    if not levels or not (blocking or is_ladder):
+        return {}, []
+    if cell.electrolyte_thickness_m is None:
+        return {}, [NO_THICKNESS]
+    rows = [
+        (
+            kelvin,
+            conductivity(cell.electrolyte_thickness_m, _electrolyte_ohm(measured, blocking), cell.area_m2),
+        )
+        for kelvin, measured in levels.values()
+    ]
+    results: dict[str, object] = {
+        "conductivity_mS_per_cm": rounded(rows[0][1] * MS_PER_CM),
+        "conductivity_from": "before the tail" if blocking else "high frequency",
+    }
+    return results | (_ladder(rows) if is_ladder else {}), []
+
+
+def _electrolyte_ohm(measured: Measured, blocking: bool) -> float:
+    return resistance_before_tail(*spectrum_arrays(measured[0])) if blocking else measured[1].r_hf_ohm
+
+
+def _ladder(rows: list[tuple[float, float]]) -> dict[str, object]:
+    fit = arrhenius(*zip(*rows, strict=True))
+    with_T = arrhenius(*zip(*rows, strict=True), times_T=True)
+    return {
+        "conductivities": [
+            {
+                "temperature_celsius": rounded(kelvin - CELSIUS_0_K),
+                "conductivity_mS_per_cm": rounded(s * MS_PER_CM),
+            }
+            for kelvin, s in rows
+        ],
+        "activation_energy_eV": rounded(fit.activation_eV),
+        "activation_energy_std_eV": None if fit.activation_std_eV is None else rounded(fit.activation_std_eV),
+        "activation_energy_of_sigma_T_eV": rounded(with_T.activation_eV),
+    }
