@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from drivers.simulation.ageing import Ageing, AgeingParameters
 from drivers.simulation.circuit import Arc, Circuit, Diffusion, Part
+from drivers.simulation.decomposition import Decomposition
 from drivers.simulation.electrode import ElectrodeState, PositiveElectrode
 from drivers.simulation.lithium import Lithium, LithiumModel, LithiumParameters
 from drivers.simulation.overpotential import (
@@ -28,7 +29,7 @@ from drivers.simulation.overpotential import (
     concentration,
     concentration_slope,
 )
-from drivers.simulation.reach import Electrode, Reach
+from drivers.simulation.reach import Electrode, Leak, Reach
 from drivers.simulation.shorts import Path, ShortModel, ShortParameters
 
 FloatArray = NDArray[np.float64]
@@ -65,6 +66,7 @@ class CellParameters:
     short: ShortParameters = field(default_factory=ShortParameters)
     positive: PositiveElectrode | None = None
     """The working electrode of a full or half cell."""
+    decomposition: Decomposition | None = None
 
 
 @dataclass(slots=True)
@@ -132,9 +134,9 @@ class Cell:
         self._limiting_V = _limiting_V(parameters.diffusion)
         positive = None if parameters.positive is None else parameters.positive.fresh(area)
         state = CellState(self.circuit.at_rest(), self._lithium.fresh(), Path(), positive)
-        self._into_s = 0.0
-        self._pieces = [self._piece(state, 0.0)]
-        self.set_temperature(parameters.temperature_K)
+        self.temperature_K = parameters.temperature_K
+        self.circuit.set_temperature(self.temperature_K)
+        self._begin(state)
 
     @property
     def state(self) -> CellState:
@@ -166,12 +168,12 @@ class Cell:
         """
         state = self.state.copy()
         reach = self._reach(state, seconds)
-        path_S = self._shorts.conductance_S(state.path, seconds)
+        leak = self._leak(state, seconds)
         ions_A = self._within_lithium(state, reach.current_at(voltage_V, self.current_A), seconds)
-        self.current_A = ions_A + path_S * voltage_V
+        self.current_A = ions_A + leak.current(voltage_V)[0]
         if abs(self.current_A) > limit_A:
             self.current_A = float(np.copysign(limit_A, self.current_A))
-            ions_A = reach.share_of(self.current_A, path_S)
+            ions_A = reach.share_of(self.current_A, leak)
             voltage_V = reach.voltage(ions_A)[0]
         if abs(ions_A) > NO_CURRENT_A_PER_M2 * self.parameters.area_m2:
             self._turn(state, int(np.sign(ions_A)))
@@ -248,12 +250,14 @@ class Cell:
         """Return what follows from ``state`` with this current from outside."""
         shorts = self._shorts
         length_s = shorts.next_event_s(state.path, state.driven_C, current_A)
-        if shorts.is_open(state.path):
+        leaks = self.parameters.decomposition is not None
+        if shorts.is_open(state.path) and not leaks:
             return _Piece(state, current_A, current_A, length_s)
-        path_S = shorts.conductance_S(state.path, length_s)
-        wanted_A = self._reach(state, length_s).share_of(current_A, path_S)
+        length_s = min(length_s, shorts.stride_s(state.path))
+        leak = self._leak(state, length_s)
+        wanted_A = self._reach(state, length_s).share_of(current_A, leak)
         ions_A = self._within_lithium(state, wanted_A, length_s)
-        flat_V = (current_A - ions_A) / path_S if ions_A != wanted_A else None
+        flat_V = (current_A - ions_A) / leak.path_S if ions_A != wanted_A and leak.path_S else None
         return _Piece(state, current_A, ions_A, length_s, flat_V)
 
     def _passed(self, piece: _Piece, seconds: float) -> CellState:
@@ -279,6 +283,11 @@ class Cell:
             if self.parameters.positive is not None and state.positive is not None and direction > 0:
                 self.parameters.positive.begin_charge(state.positive)
         state.direction, state.half_cycle_C, state.lithium.starved_s = direction, 0.0, 0.0
+
+    def _leak(self, state: CellState, after_s: float) -> Leak:
+        """Return what flows beside the ions after a time."""
+        path_S = self._shorts.conductance_S(state.path, after_s)
+        return Leak(path_S, self.parameters.decomposition, self.parameters.area_m2)
 
     def _within_lithium(self, state: CellState, ions_A: float, seconds: float) -> float:
         """Return as much of a current as the stripped side has lithium for."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drivers.simulation.ageing import AgeingParameters
 from drivers.simulation.cells import Cell, CellParameters
 from drivers.simulation.circuit import Arc, Diffusion
+from drivers.simulation.decomposition import Decomposition
 from drivers.simulation.electrode import PositiveElectrode, particle_relaxations
 from drivers.simulation.lithium import LithiumParameters
 from drivers.simulation.open_circuit import CURVES, plateau
@@ -137,6 +138,9 @@ class CellDescription(_Checked):
     sei_mAh_per_cm2_per_root_h: float = Field(default=0.0, ge=0)
     runaway_V: float = Field(default=0.02, gt=0)
     runaway_s: float = Field(default=4.0, gt=0)
+    oxidation_V: float | None = Field(default=None, gt=0)
+    """E at which the electrolyte's oxidation carries 0.01 mA/cm²; None: it is stable."""
+    oxidation_V_per_decade: float = Field(default=0.12, gt=0)
     blocking: bool = False
     """Both electrodes take no lithium: none is needed, and none moves."""
     positive_mAh_per_cm2: float | None = Field(default=None, gt=0)
@@ -184,6 +188,7 @@ class CellDescription(_Checked):
             lithium=self._lithium(),
             short=self._short(),
             positive=self._positive(),
+            decomposition=self._decomposition(),
         )
 
     def _ageing(self) -> AgeingParameters:
@@ -236,6 +241,11 @@ class CellDescription(_Checked):
             flicker_s=self.flicker_s,
             seed=self.seed,
         )
+
+    def _decomposition(self) -> Decomposition | None:
+        if self.oxidation_V is None:
+            return None
+        return Decomposition(self.oxidation_V, slope_V=self.oxidation_V_per_decade)
 
     def _positive(self) -> PositiveElectrode | None:
         if self.positive_mAh_per_cm2 is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from drivers.simulation.circuit import Part
+from drivers.simulation.decomposition import Decomposition
 from drivers.simulation.electrode import ElectrodeState, PositiveElectrode
 from drivers.simulation.overpotential import (
     charge_transfer,
@@ -40,6 +41,23 @@ class Electrode:
         surface = base + per_A * current_A
         open_V, slope_V = self.positive.curve.at(surface)
         return open_V, slope_V * per_A
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What flows beside the ions: through an electronic path, and into the electrolyte's decomposition."""
+
+    path_S: float
+    decomposition: Decomposition | None
+    area_m2: float
+
+    def current(self, voltage_V: float) -> Line:
+        """Return I and dI/dE."""
+        current_A, slope_S = self.path_S * voltage_V, self.path_S
+        if self.decomposition is not None:
+            lost_A, lost_S = self.decomposition.current(voltage_V, self.area_m2)
+            return current_A + lost_A, slope_S + lost_S
+        return current_A, slope_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +100,15 @@ class Reach:
 
         return increasing_root(excess, guess_A)
 
-    def share_of(self, current_A: float, path_S: float) -> float:
-        """Return the ions' share of a current beside an electronic path of this conductance."""
+    def share_of(self, current_A: float, leak: Leak) -> float:
+        """Return the ions' share of a current beside what leaks."""
 
         def excess(ions_A: float) -> Line:
             volt, slope = self.voltage(ions_A)
-            return ions_A + path_S * volt - current_A, 1 + path_S * slope
+            leak_A, leak_S = leak.current(volt)
+            return ions_A + leak_A - current_A, 1 + leak_S * slope
 
-        return increasing_root(excess, current_A / (1 + path_S * self.voltage(0.0)[1]))
+        return increasing_root(excess, current_A / (1 + leak.path_S * self.voltage(0.0)[1]))
 
 
 def increasing_root(function: Callable[[float], Line], guess: float) -> float:

@@ -112,10 +112,14 @@ class ShortModel:
         if current_A:
             events += [left_C / abs(current_A) for left_C in self._charges_ahead(path, driven_C, current_A)]
         if not self.is_open(path):
-            events.append(min(max(FIRST_S, GROWTH * path.quiet_s), LONGEST_S))
+            events.append(self.stride_s(path))
             if path.strength and self._parameters.flicker:
                 events.append(path.flip_left_s)
         return max(min(events), 0.0)
+
+    def stride_s(self, path: Path) -> float:
+        """Return the longest time over which a path's share of the current may be taken as constant."""
+        return min(max(FIRST_S, GROWTH * path.quiet_s), LONGEST_S)
 
     def let_pass(self, path: Path, driven_C: float, current_A: float, seconds: float) -> None:
         """Let a constant current from outside go on, after ``driven_C``, for at most :meth:`next_event_s`."""

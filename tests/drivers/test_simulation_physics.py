@@ -304,3 +304,26 @@ def test_what_is_seen_of_a_flickering_cell_does_not_depend_on_how_often_it_was_l
         made[1].let_pass(0.01 * HOUR)
     ends = [under_test.voltages(np.array([1.0, 30.0])) for under_test in made]
     assert ends[0] == pytest.approx(ends[1], rel=1e-9)
+
+
+# Decomposition
+
+
+def test_the_electrolyte_decomposes_above_its_voltage_by_one_decade_a_slope() -> None:
+    under_test = cell("blocking_carbon", oxidation_V=4.2, oxidation_V_per_decade=0.12)
+    currents_A = []
+    for voltage_V in (3.9, 4.2, 4.32):
+        under_test.control(voltage_V, 1.0, limit_A=1.0)
+        under_test.let_pass(1.0)
+        under_test.control(voltage_V, 7200.0, limit_A=1.0)
+        currents_A.append(under_test.current_A)
+    leak_A = 4.0 / 2.5e7
+    assert currents_A[0] == pytest.approx(leak_A, rel=0.5)
+    assert currents_A[1] == pytest.approx(1e-5, rel=0.05)
+    assert currents_A[2] == pytest.approx(1e-4, rel=0.05)
+
+
+def test_a_current_that_oxidises_the_electrolyte_holds_e_at_its_voltage() -> None:
+    under_test = cell("blocking_carbon", oxidation_V=4.2)
+    volts = under_test.advance(1e-5, np.array([100.0, 600.0, 1200.0]))
+    assert volts[-1] == pytest.approx(4.2, abs=0.02)
