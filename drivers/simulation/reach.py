@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -114,21 +115,28 @@ class Reach:
 def increasing_root(function: Callable[[float], Line], guess: float) -> float:
     """Return where an increasing function is 0; it gives its value and slope.
 
-    Newton's method, bisecting instead where a step would leave what is known to hold the root.
+    Newton's method; where it would leave what is known to hold the root, or gets no nearer fast enough (the
+    foot of an exponential), it bisects, or strides on as long as one side is not known.
     """
-    low = high = None
-    at = guess
+    low, high = -math.inf, math.inf
+    at, stride, before = guess, 0.0, math.inf
     for _ in range(_ITERATIONS):
         value, slope = function(at)
-        if value > 0:
-            high = at
-        else:
-            low = at
-        step = value / slope
-        following = at - step
-        if low is not None and high is not None and not low <= following <= high:
+        low, high = (low, at) if value > 0 else (at, high)
+        step = -value / slope
+        if abs(value) > before / 2:
+            step = _detour(at, math.copysign(stride, step), low, high)
+        following = at + step
+        if not low <= following <= high:
             following = (low + high) / 2
-        if abs(following - at) <= _TOLERANCE * abs(at) or following == at:
+        if abs(following - at) <= _TOLERANCE * abs(at):
             return following
-        at = following
+        at, stride, before = following, following - at, abs(value)
     return at
+
+
+def _detour(at: float, stride: float, low: float, high: float) -> float:
+    """Return what to take instead of a step of Newton's that gets no nearer fast enough."""
+    if math.isfinite(low) and math.isfinite(high):
+        return (low + high) / 2 - at
+    return 2 * stride
