@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from monitor.published.extractions import Record
 
 SHOW_S = 5.0
+MAX_LAG_S = 7200.0
+"""How far the instruments go between two polls: every sample is judged all the same, only later."""
 FIGURE = Path("figures") / "published.png"
 
 
@@ -38,10 +40,13 @@ def published(
         Path | None, typer.Option(help="Write the page with all tables here, and its figure beside it.")
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="Keep the lab's data here.")] = None,
+    max_lag: Annotated[
+        float, typer.Option(help="s that the simulated instruments go on between two polls.", min=1)
+    ] = MAX_LAG_S,
     json: JsonOption = False,
 ) -> None:
     """Test the cells of five published studies in the simulated lab; print published against obtained."""
-    from monitor.published.bench import MAX_LAG_S, SPEED, Bench, trials_of
+    from monitor.published.bench import SPEED, Bench, trials_of
     from monitor.published.comparison import compare
     from monitor.published.study import chosen, load_studies
 
@@ -52,7 +57,7 @@ def published(
         f"up to {sum(trial.longest_s for trial in trials) / 3600:.0f} h of testing in all"
     )
     with _place(folder) as place:
-        bench = Bench(place, trials, SPEED, MAX_LAG_S)
+        bench = Bench(place, trials, SPEED, max_lag)
         with bench.running():
             try:
                 records = bench.run(_progress(trials))

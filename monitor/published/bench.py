@@ -20,8 +20,6 @@ from scheduler.requests import Submission
 from storage.reader import Reader
 
 SPEED = 1e6
-MAX_LAG_S = 1800.0
-"""How far the instruments go between two polls: every sample is judged all the same, but later."""
 BOX_CHANNELS = 16
 RESULTS_TIMEOUT_S = 300.0
 

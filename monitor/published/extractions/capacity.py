@@ -42,7 +42,7 @@ def coulombic_efficiency(record: Record, from_cycle: int = 2) -> float:
 
 @extraction("ratio")
 def cycles_until_short(record: Record, excess: float = 1.2) -> float:
-    """Cycles before the first charge that takes ``excess`` times what the last discharge gave: it never ends."""
+    """Cycles before the first charge that never ends: it takes ``excess`` times the discharge before."""
     cycles = _cycles(record)
     for before, cycle in pairwise(cycles):
         if cycle.put_in_C > excess * before.got_back_C:

@@ -20,7 +20,7 @@ class Record:
         """``others``: the records of all tests of the study, by name."""
         self._reader = reader
         self._run = run
-        self.others: Mapping[str, Record] = others or {}
+        self.others: Mapping[str, Record] = {} if others is None else others
 
     @cached_property
     def info(self) -> RunInfo:
