@@ -61,7 +61,7 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
     samples = 0
     for item in items:
         if isinstance(item, Spectrum):
-            run.look_for_gap(item.t_start_s + run.offset_s)
+            run.look_for_gap((item.t_start_s + run.offset_s,))
             spectrum = in_run_time(item, run.number, run.offset_s)
             summary = summarize(spectrum)
             judged.spectra.append((run, spectrum, summary))

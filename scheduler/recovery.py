@@ -54,7 +54,7 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     if info.state in ("paused", "waiting") and run.end is not None:
         run.stop_wanted = PAUSED
     run.pausing = run.stop_wanted == PAUSED
-    run.expect_gap()
+    run.expect_gap("samples that were fetched but not yet stored when the daemon died")
     return run
 
 

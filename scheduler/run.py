@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from drivers.instrument import OpenCircuit, SegmentEnd
@@ -76,7 +78,9 @@ class ActiveRun:
         self._samples = info.samples
         self._saved_s = 0.0
         self.gap_possible = False
-        """Whether samples that an earlier daemon fetched may be missing before the next one."""
+        """Whether samples that were fetched may be missing before the next one: they never came here, or an
+        earlier daemon did not store them."""
+        self._gap_reason = ""
         self._alarmed = False
         self._store = store
         self._recorder = recorder
@@ -283,6 +287,8 @@ class ActiveRun:
         """There is no contact; a run whose circuit is to be opened goes on *stopping*."""
         if self.info.state in ("paused", "waiting", *ENDED):
             return
+        if self.end is None:
+            self.expect_gap("samples that were on their way when the contact was lost")
         if self.stop_wanted is not None and not self.open_confirmed:
             self.not_opened(reason)
         elif self.stop_wanted is None and self.info.state != "lost":
@@ -293,18 +299,18 @@ class ActiveRun:
         if self.ticket is not None:
             self._store.save_ticket(self.ticket, self.segment, state, self.offset_s, self._anchor_unix_s)
 
-    def expect_gap(self) -> None:
-        """An earlier daemon fetched samples that it may not have stored: look for a gap at the next one."""
-        self.gap_possible = True
+    def expect_gap(self, reason: str) -> None:
+        """Samples have been fetched that may never be stored: look for a gap among the next ones."""
+        self.gap_possible, self._gap_reason = True, reason
 
-    def look_for_gap(self, t_s: float) -> None:
-        """Note the gap before something measured at run time ``t_s`` that an earlier daemon may have left."""
+    def look_for_gap(self, times_s: Sequence[float]) -> None:
+        """Note gaps before and among what comes next, measured at ascending run times, if one is expected."""
         if not self.gap_possible:
             return
         self.gap_possible = False
-        last_s = self.progress.t_s
-        if t_s - last_s > 1.5 * self.program.watch_s:
-            self.gap("samples that were fetched but not yet stored when the daemon died", last_s, t_s)
+        for before_s, t_s in itertools.pairwise((self.progress.t_s, *times_s)):
+            if t_s - before_s > 1.5 * self.program.watch_s:
+                self.gap(self._gap_reason, before_s, t_s)
 
     def take(self, columns: Columns, rows: slice) -> Verdict | None:
         """Follow new samples of this run: its number, run time, charge and half-cycle are filled in.
@@ -314,7 +320,7 @@ class ActiveRun:
         t = [t_s + self.offset_s for t_s in columns.t_s[rows]]
         if not all(map(math.isfinite, t)):
             raise InstrumentError("a sample has no finite t_s; its driver has a fault")
-        self.look_for_gap(t[0])
+        self.look_for_gap(t)
         charge, half_cycle, verdict = self.progress.take(
             t, columns.voltage_V[rows], columns.current_A[rows], columns.step[rows], columns.visit[rows]
         )

@@ -161,7 +161,7 @@ def ended(run: ActiveRun, end: SegmentEnd) -> None:
         run.heed(run.progress.tripped(end.message))
     run.end = _kept_place(run, end)
     if end.reason == "fault" and run.gap_possible:
-        run.gap("the segment ended while no daemon watched: its last samples may be missing")
+        run.gap("the segment ended while nobody watched: its last samples may be missing")
     run.save_ticket("ended")
     run.record()
     run.save_progress()

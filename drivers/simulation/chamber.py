@@ -17,6 +17,8 @@ from drivers.simulation.faults import Fault, Faults
 END = b"\r\n"
 LINE_MAX = 256
 RIPPLE_PERIOD_S = 240.0
+DOOR_K_PER_S = 10.0
+"""Rate at which air goes at most through an open door: only the settling time slows it."""
 _SET = re.compile(r"TEMP,S(-?\d+(?:\.\d+)?)")
 MODES = ("OFF", "STANDBY", "CONSTANT")
 
@@ -101,7 +103,7 @@ class SimulatedChamber:
         """Let the air go on; what is set has not changed since the last time."""
         target, rate = self._config.start_celsius, self._config.rate_K_per_min / 60.0
         if self._doors_open:
-            rate = math.inf
+            rate = DOOR_K_PER_S
         elif self._mode == "CONSTANT":
             target = self._setpoint
         passed_s = now_s - self._changed_s

@@ -96,8 +96,10 @@ class Channel:
         match fault.kind:
             case "open_clip":
                 self.wiring.unclip(begins)
+                self._look_again()
             case "swapped_leads":
                 self.wiring.swap(begins)
+                self._look_again()
             case "full_memory":
                 self.memory.block(begins)
             case "skipped" if begins:
@@ -106,6 +108,10 @@ class Channel:
                 self._run.step_clock(fault.by_s)
             case "reboot" if begins:
                 self._power_on()
+
+    def _look_again(self) -> None:
+        if self._run is not None:
+            self._run.look_again()
 
     def _power_on(self) -> None:
         """Begin anew: the circuit is open, and all that a power cut takes away is gone."""

@@ -94,6 +94,10 @@ class Run:
         self._potentiostat = None
         self._cell.drive(0.0)
 
+    def look_again(self) -> None:
+        """Measure E anew: something has changed at the leads."""
+        self._shown_V = None
+
     def step_clock(self, by_s: float) -> None:
         """Let all times shown from now on be later by ``by_s``, but none before its technique's start."""
         self.started_s -= by_s

@@ -99,7 +99,7 @@ class Fetched:
 class Bench:
     """A box, the real time around it, and a host's view of it."""
 
-    def __init__(self, cell: str = "{}", speed: float = 1.0, hosted: bool = True, **box: int) -> None:
+    def __init__(self, cell: str = "{}", speed: float = 1.0, hosted: bool = True, **box: int | str) -> None:
         self._real_s = 0.0
         options = "".join(f", {key} = {value}" for key, value in box.items())
         text = f'[simulation]\nbox = {{address = "10.0.0.1", channels = {{1 = {cell}, 3 = {cell}}}{options}}}'

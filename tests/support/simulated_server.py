@@ -69,7 +69,7 @@ class Server:
                 await asyncio.sleep(0.01)
 
     async def end(self) -> None:
-        if self._process is not None:
+        if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()
 
