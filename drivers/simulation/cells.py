@@ -135,6 +135,7 @@ class Cell:
     def __init__(self, parameters: CellParameters) -> None:
         self.parameters = parameters
         self.current_A = 0.0
+        self.temperature_K = 298.15
         chains = [zarc_as_rc_chain(arc.resistance_ohm_m2, arc.tau_s, arc.alpha) for arc in parameters.arcs]
         area = parameters.area_m2
         self._bulk_ohm = parameters.bulk_ohm_m2 / area
@@ -154,6 +155,10 @@ class Cell:
         if parameters.positive is not None:
             self.state.charged = parameters.positive.charged
             self.state.capacity_C = parameters.positive.capacity_C_per_m2 * area
+
+    def set_temperature(self, kelvin: float) -> None:
+        """Give the cell another temperature, constant until the next call."""
+        self.temperature_K = kelvin
 
     def drive(self, current_A: float) -> None:
         """Set the current (0: open circuit). A change of sign begins a half-cycle."""

@@ -1,6 +1,7 @@
 """A simulated temperature chamber with a P300 controller: its lines of text, and the air in it.
 
-It keeps what it was told, whoever is connected. Its clock never waits for a host: it has no data to fetch.
+It keeps what it was told, whoever is connected. Where cells sit in it, its clock is that of their instrument,
+which waits for its host; else it never waits, as it has no data to fetch.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from drivers.chamber import ZERO_CELSIUS_K
 from drivers.simulation.config import ChamberConfig
 
 END = b"\r\n"
@@ -79,14 +81,23 @@ class SimulatedChamber:
         self._setpoint = float(found[1])
         return ""
 
+    def air_K(self, at_s: float) -> float:
+        """Return the temperature of the air, without its ripple, if what is set stays so until then.
+
+        A time before the last command or reading counts as that time.
+        """
+        return self._air_at(at_s) + ZERO_CELSIUS_K
+
+    def _air_at(self, at_s: float) -> float:
+        target = self._setpoint if self._mode == "CONSTANT" else self._config.start_celsius
+        rate = self._config.rate_K_per_min / 60.0
+        passed_s = max(at_s - self._changed_s, 0.0)
+        return approach(self._air, target, rate, self._config.settling_s, passed_s)
+
     def _pass_time(self) -> None:
         """Bring the air up to the clock; what is set has not changed since the last time."""
         now_s = self._clock()
-        target = self._setpoint if self._mode == "CONSTANT" else self._config.start_celsius
-        rate = self._config.rate_K_per_min / 60.0
-        passed_s = now_s - self._changed_s
-        self._air = approach(self._air, target, rate, self._config.settling_s, passed_s)
-        self._changed_s = now_s
+        self._air, self._changed_s = self._air_at(now_s), now_s
 
     def _shown(self) -> float:
         ripple = self._config.ripple_K if self._mode == "CONSTANT" else 0.0

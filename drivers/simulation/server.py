@@ -152,6 +152,29 @@ async def serve(
             _remove_state(state_file)
 
 
+def _build(
+    config: SimulationConfig, speed: float, max_lag_s: float
+) -> tuple[dict[str, Port], dict[str, SimulatedChamber]]:
+    """Return the instruments by address and the chambers by name.
+
+    A chamber lives on the clock of the instrument whose cells sit in it; the clock of another never waits.
+    """
+    clocks = {name: HeldClock(time.monotonic, speed, max_lag_s) for name in config.boxes}
+    holders = {chamber: clocks[name] for name, box in config.boxes.items() for chamber in box.chambers}
+    chambers = {
+        name: SimulatedChamber(
+            chamber, partial(_now_s, holders[name]) if name in holders else lambda: time.monotonic() * speed
+        )
+        for name, chamber in config.chambers.items()
+    }
+    ports = {box.address: Port(Box(box, clocks[name], chambers)) for name, box in config.boxes.items()}
+    return ports, chambers
+
+
+def _now_s(clock: HeldClock) -> float:
+    return clock.now_s
+
+
 def _ending() -> asyncio.Event:
     """Return an event that SIGTERM and SIGINT set."""
     ending = asyncio.Event()
