@@ -188,23 +188,32 @@ class Run:
         """Hold the current until ``now_s``; return how the phase was left, None if it goes on."""
         end_s = min(now_s - self._phase_s, phase.duration_s)
         due_s = due_times(self._rows, self.technique.time_base_s, phase.record_dT_s, end_s)
-        times_s = due_s if len(due_s) and due_s[-1] == end_s else np.concatenate((due_s, (end_s,)))
-        volts = self._volts(times_s)
         leave = ExitCondition.NEXT_STEP if end_s >= phase.duration_s else None
+        times_s = self._watched(due_s, end_s, leave is not None)
+        # The last one is for show: a limit is seen on the grid, wherever the time is cut.
+        all_volts = self._volts(np.append(times_s, end_s))
+        volts, shown_V = all_volts[:-1], float(all_volts[-1])
         trip = self._trip_index(phase, volts)
         if trip is not None:
             end_s = self._refine_trip(phase, times_s, trip)
             due_s = due_s[due_s < end_s]
             times_s = np.append(due_s, end_s)
             volts = self._volts(times_s)
-            leave = phase.exit_condition
+            shown_V, leave = float(volts[-1]), phase.exit_condition
         rows_s = due_s if leave is None else times_s
         self._rows += len(due_s)
-        row_times_s, row_volts = self._with_changes(phase, times_s, volts, len(rows_s))
-        self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._controlled_A))
+        if len(times_s):
+            row_times_s, row_volts = self._with_changes(phase, times_s, volts, len(rows_s))
+            self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._controlled_A))
         self._pass_until(end_s)
-        self._shown_V = float(volts[-1])
+        self._shown_V = shown_V
         return leave
+
+    def _watched(self, due_s: FloatArray, end_s: float, ends: bool) -> FloatArray:
+        """Return the times of records that are due, and after them the newest one at which E is watched."""
+        newest_s = end_s if ends else math.floor(end_s / WATCH_S) * WATCH_S
+        latest_s = float(due_s[-1]) if len(due_s) else self._elapsed_s
+        return np.append(due_s, newest_s) if newest_s > latest_s else due_s
 
     def _hold_voltage(self, phase: Potential | Scan, now_s: float) -> ExitCondition | None:
         """Control the voltage until ``now_s``; return how the phase was left, None if it goes on."""
