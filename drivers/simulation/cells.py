@@ -30,6 +30,8 @@ NO_CURRENT_A_PER_M2 = 1e-3
 STARVED_PART = 1e-5
 """Of the current at a controlled voltage, what goes on once the stripped side has no lithium left."""
 _NOW = np.zeros(1)
+BOLTZMANN_EV_PER_K = 8.617333e-5
+REFERENCE_K = 298.15
 _FAR = 60.0
 """exp of more than this is beyond every voltage range."""
 
@@ -53,6 +55,8 @@ class CellParameters:
     bulk_ohm_m2: float
     arcs: tuple[Arc, ...]
     """At least one."""
+    bulk_activation_eV: float = 0.0
+    """Activation energy of the bulk's resistance, which is given at 25 °C."""
     inductance_H: float = 0.0
     activation: float = 0.0
     """The fresh cell's resistance is higher by this part; it decays with the charge passed."""
@@ -135,7 +139,7 @@ class Cell:
     def __init__(self, parameters: CellParameters) -> None:
         self.parameters = parameters
         self.current_A = 0.0
-        self.temperature_K = 298.15
+        self.temperature_K = REFERENCE_K
         chains = [zarc_as_rc_chain(arc.resistance_ohm_m2, arc.tau_s, arc.alpha) for arc in parameters.arcs]
         area = parameters.area_m2
         self._bulk_ohm = parameters.bulk_ohm_m2 / area
@@ -159,6 +163,9 @@ class Cell:
     def set_temperature(self, kelvin: float) -> None:
         """Give the cell another temperature, constant until the next call."""
         self.temperature_K = kelvin
+        inverse_kT = (1 / kelvin - 1 / REFERENCE_K) / BOLTZMANN_EV_PER_K
+        factor = np.exp(self.parameters.bulk_activation_eV * inverse_kT)
+        self._bulk_ohm = self.parameters.bulk_ohm_m2 / self.parameters.area_m2 * float(factor)
 
     def drive(self, current_A: float) -> None:
         """Set the current (0: open circuit). A change of sign begins a half-cycle."""

@@ -44,6 +44,7 @@ class CellDescription(_Checked):
         ArcDescription(resistance_ohm_cm2=20.0, tau_s=1e-3, alpha=0.85),
         ArcDescription(resistance_ohm_cm2=15.0, tau_s=0.3, alpha=0.85),
     )
+    bulk_activation_eV: float = Field(default=0.0, ge=0)
     inductance_H: float = Field(default=2e-7, ge=0)
     activation: float = Field(default=0.05, ge=0)
     activation_mAh_per_cm2: float = Field(default=5.0, gt=0)
@@ -87,6 +88,7 @@ class CellDescription(_Checked):
             arcs=tuple(
                 Arc(arc.resistance_ohm_cm2 * CM2, arc.tau_s, arc.alpha, arc.interface) for arc in self.arcs
             ),
+            bulk_activation_eV=self.bulk_activation_eV,
             inductance_H=self.inductance_H,
             activation=self.activation,
             activation_C_per_m2=self.activation_mAh_per_cm2 * charge,

@@ -121,16 +121,9 @@ async def serve(
 
     ``speed`` is instrument seconds per real second; ``max_lag_s``: see :class:`HeldClock`. The state file
     says where the instruments listen; it appears once they do, and goes at the end. All circuits are then
-    open. The clocks of chambers never wait.
+    open.
     """
-    ports = {
-        box.address: Port(Box(box, HeldClock(time.monotonic, speed, max_lag_s)))
-        for box in config.boxes.values()
-    }
-    chambers = {
-        name: SimulatedChamber(chamber, lambda: time.monotonic() * speed)
-        for name, chamber in config.chambers.items()
-    }
+    ports, chambers = _build(config, speed, max_lag_s)
     ending = _ending()
     async with contextlib.AsyncExitStack() as servers:
         places = {
