@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.instruments import CELL
@@ -33,13 +33,14 @@ class Lab:
         self._folder = folder
         self._config = folder / "service.toml"
         self._config.write_text(_service_toml(boxes, channels, mqtt), encoding="utf-8")
-        self._box: subprocess.Popen[bytes] | None = None
+        self.box: subprocess.Popen[bytes] | None = None
         self.daemon: subprocess.Popen[bytes] | None = None
 
-    def start_box(self) -> None:
-        """Start the simulated instruments and wait until they listen."""
-        self._box = children.start(["simulate", "--config", str(self._config)], self._folder / "box.log")
-        children.wait_for_file(self.data / "simulation.json", self._box, "the simulated instruments")
+    def start_box(self, *options: str) -> None:
+        """Start the simulated instruments, with options of ``sandtime simulate``, and wait for them."""
+        arguments = ["simulate", "--config", str(self._config), *options]
+        self.box = children.start(arguments, self._folder / "box.log")
+        children.wait_for_file(self.data / "simulation.json", self.box, "the simulated instruments")
 
     def start_daemon(self) -> float:
         """Start the daemon and return the seconds until it was ready."""
@@ -56,7 +57,7 @@ class Lab:
 
     def end(self) -> None:
         """End all processes."""
-        for process in (self.daemon, self._box):
+        for process in (self.daemon, self.box):
             if process is not None:
                 children.end(process)
 
@@ -70,12 +71,12 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(boxes: int = 1, channels: int = 16, mqtt: bool = False) -> Iterator[Lab]:
-    """Yield a lab whose simulated instruments run; end all its processes afterwards."""
+def lab(boxes: int = 1, channels: int = 16, mqtt: bool = False, options: Sequence[str] = ()) -> Iterator[Lab]:
+    """Yield a lab whose simulated instruments run, with these options; end all its processes afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         made = Lab(Path(folder), boxes, channels, mqtt)
         try:
-            made.start_box()
+            made.start_box(*options)
             yield made
         finally:
             made.end()
@@ -86,13 +87,15 @@ def submission(protocol: str, station: str) -> Submission:
     return Submission(protocol_text=protocol, cell_text=CELL, station=station)
 
 
-def wait(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something holds. Raises UnreachableError after a minute."""
-    give_up_s = time.monotonic() + TIMEOUT_S
+def wait(
+    holds: Callable[[], bool], what: str, timeout_s: float = TIMEOUT_S, check_s: float = CHECK_S
+) -> None:
+    """Wait until something holds, looking every ``check_s``. Raises UnreachableError if it takes too long."""
+    give_up_s = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > give_up_s:
-            raise UnreachableError(f"not reached within {TIMEOUT_S:g} s: {what}")
-        time.sleep(CHECK_S)
+            raise UnreachableError(f"not reached within {timeout_s:g} s: {what}")
+        time.sleep(check_s)
 
 
 def _service_toml(boxes: int, channels: int, mqtt: bool) -> str:

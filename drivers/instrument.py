@@ -16,6 +16,10 @@ from protocols.position import Position
 from protocols.program import Program
 from protocols.records import Ticket
 
+SIMULATED_WAIT_S = 2.0
+"""Host time after the end of a segment for which the clock of a simulated instrument stands still at most:
+its host decides meanwhile what follows, and at high speed hours would pass."""
+
 EndReason = Literal["complete", "limit", "stopped", "fault"]
 
 

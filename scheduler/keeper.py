@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from drivers.instrument import Instrument, Poll
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
+from protocols.nodes import Soak
 from protocols.records import ENDED, folder_marker
 from scheduler import segments
 from scheduler.clock import Clock
@@ -21,6 +22,7 @@ from scheduler.pace import Pace
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun
 from scheduler.segments import Following
+from scheduler.waiting import wait_of
 
 log = logging.getLogger(__name__)
 
@@ -229,9 +231,16 @@ class Keeper:
         await self._commands.interrupt_wanted()
         await self._settle_all()
         passed_s = self._pace.polled(judged.brought_s)
+        self._hurry_climates()
         if judged.brought_s - passed_s > COMMIT_AT_ONCE_S or poll.ended:
             await self._recorder.try_commit()
         return poll.more or bool(self._to_start)
+
+    def _hurry_climates(self) -> None:
+        """Whoever waits for a temperature sees it as often, by its instrument's clock, as in real time."""
+        for run in self.runs.values():
+            if run.climate is not None and isinstance(wait_of(run.progress.current_step), Soak):
+                run.climate.hurry(self._pace.ratio)
 
     async def _pause_between_polls(self, busy: bool) -> None:
         await self._sleep(0.0 if busy else self._interval_s())

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from drivers.instrument import OpenCircuit, SegmentEnd
+from drivers.instrument import SIMULATED_WAIT_S, OpenCircuit, SegmentEnd
 from protocols.errors import InstrumentError, NotAllowedError
 from protocols.nodes import Soak
 from protocols.position import Position
@@ -261,12 +261,14 @@ class ActiveRun:
         return self.course.place or self.progress.position()
 
     def _open_for_s(self) -> float:
-        """Time since the last segment ended; by UTC where another daemon saw it end."""
+        """Run time since the last segment ended; by UTC where another daemon saw it end."""
+        since_s = 0.0
         if self._ended_monotonic_s is not None:
-            return self._clock.monotonic() - self._ended_monotonic_s
-        if self.ended_unix_s is not None:
-            return max(0.0, self._clock.unix() - self.ended_unix_s)
-        return 0.0
+            since_s = self._clock.monotonic() - self._ended_monotonic_s
+        elif self.ended_unix_s is not None:
+            since_s = max(0.0, self._clock.unix() - self.ended_unix_s)
+        # A simulated clock stands still while its host decides what follows.
+        return 0.0 if self.info.simulated and since_s <= SIMULATED_WAIT_S else since_s
 
     def resume_segment(self, stored: StoredTicket, phase: Phase) -> None:
         """Remember a segment that an earlier daemon started."""

@@ -32,6 +32,9 @@ class ClimateOfRun(Protocol):
     def settled(self, target_K: float, tolerance_K: float) -> bool:
         """Whether a fresh reading is at the target."""
 
+    def hurry(self, ratio: float) -> None:
+        """The run waits on a clock that is so much faster than ours."""
+
 
 class StepEnds:
     """The host's ends of one visit of a step."""

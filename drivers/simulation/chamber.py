@@ -1,6 +1,7 @@
 """A simulated temperature chamber with a P300 controller: its lines of text, and the air in it.
 
-It keeps what it was told, whoever is connected. Its clock never waits for a host: it has no data to fetch.
+It keeps what it was told, whoever is connected. Where cells sit in it, its clock is that of their instrument,
+which waits for its host; else it never waits, as it has no data to fetch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import cast
 
+from drivers.chamber import ZERO_CELSIUS_K
 from drivers.simulation.config import ChamberConfig
 from drivers.simulation.faults import Fault, Faults
 
@@ -88,27 +90,42 @@ class SimulatedChamber:
         self.faults.add(fault, self._clock() - self._plugged_s)
         self.advance()
 
+    def air_K(self, at_s: float) -> float:
+        """Return the temperature of the air, without its ripple, if what is set stays so until then.
+
+        A time before the last command or reading counts as that time.
+        """
+        self._meet_faults(at_s)
+        return self._air_at(at_s) + ZERO_CELSIUS_K
+
     def advance(self) -> None:
-        """Bring the air up to the clock; what begins and ends on the way does so exactly at its time."""
+        """Bring the air up to the clock."""
         now_s = self._clock()
-        for change in self.faults.due(now_s - self._plugged_s):
+        self._meet_faults(now_s)
+        self._pass_time(now_s)
+
+    def _meet_faults(self, until_s: float) -> None:
+        """Carry out what begins and ends until then, each exactly at its time."""
+        for change in self.faults.due(until_s - self._plugged_s):
             self._pass_time(self._plugged_s + change.at_s)
             if change.fault.kind == "door_open":
                 self._doors_open += 1 if change.begins else -1
             elif change.fault.kind == "reboot" and change.begins:
                 self._mode = "OFF"
-        self._pass_time(now_s)
+
+    def _air_at(self, at_s: float) -> float:
+        target, rate = self._config.start_celsius, self._config.rate_K_per_min / 60.0
+        if self._doors_open:
+            rate = math.inf
+        elif self._mode == "CONSTANT":
+            target = self._setpoint
+        passed_s = max(at_s - self._changed_s, 0.0)
+        return approach(self._air, target, rate, self._config.settling_s, passed_s)
 
     def _pass_time(self, now_s: float) -> None:
         """Let the air go on; what is set has not changed since the last time."""
-        target, rate = self._config.start_celsius, self._config.rate_K_per_min / 60.0
-        if self._doors_open:
-            rate = DOOR_K_PER_S
-        elif self._mode == "CONSTANT":
-            target = self._setpoint
-        passed_s = now_s - self._changed_s
-        self._air = approach(self._air, target, rate, self._config.settling_s, passed_s)
-        self._changed_s = now_s
+        self._air = self._air_at(now_s)
+        self._changed_s = max(now_s, self._changed_s)
 
     def _shown(self) -> float:
         ripple = self._config.ripple_K if self._mode == "CONSTANT" and not self._doors_open else 0.0

@@ -14,6 +14,7 @@ from drivers.simulation.memory import Block, Memory
 from drivers.simulation.meter import Meter
 from drivers.simulation.run import Run
 from drivers.simulation.techniques import RefusedError, Technique
+from drivers.simulation.warmth import Warmth
 from drivers.simulation.wiring import Wiring
 
 IDLE_TIME_BASE_S = 24e-6
@@ -25,7 +26,15 @@ _NOW = np.zeros(1)
 class Channel:
     """What the instrument keeps of a channel, host or no host. Times are the instrument's."""
 
-    def __init__(self, number: int, cell: CellDescription, memory_bytes: int, techniques_max: int) -> None:
+    def __init__(
+        self,
+        number: int,
+        cell: CellDescription,
+        memory_bytes: int,
+        techniques_max: int,
+        warmth: Warmth | None = None,
+    ) -> None:
+        """``warmth``: the temperature of a cell that sits in a chamber."""
         self.number = number
         self.memory = Memory(memory_bytes)
         self.firmware = FirmwareCode.NONE
@@ -40,19 +49,35 @@ class Channel:
         self._techniques_max = techniques_max
         self._complete = False
         self._run: Run | None = None
-        self._rested_until_s = 0.0
+        self._rested_until_s: float | None = None
         self._just_started = False
+        self._warmth = warmth
+        if warmth is not None:
+            self._cell.set_temperature(warmth.kelvin)
+
+    @property
+    def begun(self) -> bool:
+        """Whether any list was ever started: a cell's life begins then, and it ages from then on."""
+        return self._rested_until_s is not None
 
     @property
     def running(self) -> bool:
         """Whether a list of techniques runs."""
         return self._run is not None and not self._run.finished
 
-    def advance_to(self, now_s: float) -> None:
-        """Let a running list go on until ``now_s``."""
-        if self._run is not None and not self._run.finished:
-            self._run.advance_to(now_s)
-            self._rested_until_s = self._run.now_s
+    def advance_to(self, now_s: float) -> float | None:
+        """Let a running list go on until ``now_s``; return the time of its end if it comes by then."""
+        run = self._run
+        if run is None or run.finished:
+            self._warm(now_s)
+            return None
+        while self._warmth is not None and self._warmth.next_s <= now_s and self.running:
+            next_s = self._warmth.next_s
+            run.advance_to(next_s)
+            self._warm(next_s)
+        run.advance_to(now_s)
+        self._rested_until_s = run.now_s
+        return None if self.running else run.now_s
 
     def load_firmware(self, *, force: bool) -> None:
         """Load the library's firmware; a fresh load forgets the list of techniques."""
@@ -81,6 +106,7 @@ class Channel:
         if not self._complete:
             raise RefusedError(ErrorCode.GEN_FUNCTIONFAILED, f"channel {self.number} holds no complete list")
         self._rest_until(now_s)
+        self._rested_until_s = now_s if self._rested_until_s is None else self._rested_until_s
         self.memory.clear()
         self._run = Run(self._techniques, self.wiring, self._meter, self.memory, now_s)
         self._just_started = True
@@ -192,9 +218,15 @@ class Channel:
         self._complete = False
 
     def _rest_until(self, now_s: float) -> None:
-        """Let the cell rest since the last list ended."""
-        self.wiring.let_pass(max(now_s - self._rested_until_s, 0.0))
-        self._rested_until_s = max(now_s, self._rested_until_s)
+        """Let the cell rest since the last list ended. One that is fresh does not age."""
+        if self._rested_until_s is not None and now_s > self._rested_until_s:
+            self.wiring.let_pass(now_s - self._rested_until_s)
+            self._rested_until_s = now_s
+
+    def _warm(self, now_s: float) -> None:
+        """Give the cell the temperature that it has now."""
+        if self._warmth is not None and self._warmth.reach(now_s):
+            self._cell.set_temperature(self._warmth.kelvin)
 
     def _voltage_V(self, now_s: float) -> float:
         """Return the true E."""

@@ -30,6 +30,10 @@ class ChannelConfig(_Checked):
 
     preset: str = "generic_symmetric"
     cell: CellDescription
+    chamber: str | None = None
+    """Name of the simulated chamber that the cell sits in."""
+    thermal_s: float = Field(default=600.0, gt=0)
+    """Time constant with which the cell follows the air of its chamber."""
 
     @model_validator(mode="before")
     @classmethod
@@ -39,8 +43,9 @@ class ChannelConfig(_Checked):
         preset = given.get("preset", "generic_symmetric")
         if preset not in PRESETS:
             raise ValueError(f"there is no cell {preset!r}; choose one of {', '.join(PRESETS)}")
-        overrides = {key: value for key, value in given.items() if key != "preset"}
-        return {"preset": preset, "cell": describe(preset, overrides)}
+        own = {key: given[key] for key in ("chamber", "thermal_s") if key in given}
+        overrides = {key: value for key, value in given.items() if key != "preset" and key not in own}
+        return {"preset": preset, "cell": describe(preset, overrides), **own}
 
 
 def _check_address(address: str) -> str:
@@ -77,6 +82,11 @@ class BoxConfig(_Checked):
     def _can_have_its_faults(self) -> BoxConfig:
         _check_all(self.faults, self.check)
         return self
+
+    @property
+    def chambers(self) -> set[str]:
+        """Names of the chambers that its cells sit in."""
+        return {channel.chamber for channel in self.channels.values() if channel.chamber is not None}
 
 
 class ChamberConfig(_Checked):
@@ -118,6 +128,19 @@ class SimulationConfig(_Checked):
         addresses = [box.address for box in self.boxes.values()]
         if len(set(addresses)) < len(addresses):
             raise ValueError("two instruments have the same address")
+        return self
+
+    @model_validator(mode="after")
+    def _chambers_exist(self) -> SimulationConfig:
+        holders: dict[str, str] = {}
+        for name, box in self.boxes.items():
+            for chamber in box.chambers:
+                if chamber not in self.chambers:
+                    raise ValueError(
+                        f"a cell of {name} sits in chamber {chamber!r}: there is no such chamber"
+                    )
+                if holders.setdefault(chamber, name) != name:
+                    raise ValueError(f"chamber {chamber!r} holds cells of {holders[chamber]} and of {name}")
         return self
 
     @classmethod

@@ -14,7 +14,7 @@ from drivers.simulation.meter import AMPLITUDE_NOISE_V, IMPEDANCE_NOISE, Meter
 from drivers.simulation.phases import Phase, Potential, Scan, Steady, Sweep, tripped
 from drivers.simulation.potential import HeldPotential
 from drivers.simulation.potentiostat import Course, Potentiostat
-from drivers.simulation.records import changed, due_times, layout
+from drivers.simulation.records import due_times, layout
 from drivers.simulation.techniques import Technique
 from drivers.simulation.wiring import DrivenCell
 
@@ -22,6 +22,9 @@ FloatArray = NDArray[np.float64]
 
 WATCH_S = 0.01
 """A limit on board, and a change of E that makes a record, are seen within this time."""
+
+LOOKS = 32
+"""How many times are looked at together for a change of E."""
 
 _SPECTRUM_COLUMNS = 14
 _SPECTRUM_TIME = 13
@@ -202,23 +205,32 @@ class Run:
         """Hold the current until ``now_s``; return how the phase was left, None if it goes on."""
         end_s = min(now_s - self._phase_s, phase.duration_s)
         due_s = due_times(self._rows, self.technique.time_base_s, phase.record_dT_s, end_s)
-        times_s = due_s if len(due_s) and due_s[-1] == end_s else np.concatenate((due_s, (end_s,)))
-        volts = self._volts(times_s)
         leave = ExitCondition.NEXT_STEP if end_s >= phase.duration_s else None
+        times_s = self._watched(due_s, end_s, leave is not None)
+        # The last one is for show: a limit is seen on the grid, wherever the time is cut.
+        all_volts = self._volts(np.append(times_s, end_s))
+        volts, shown_V = all_volts[:-1], float(all_volts[-1])
         trip = self._trip_index(phase, volts)
         if trip is not None:
             end_s = self._refine_trip(phase, times_s, trip)
             due_s = due_s[due_s < end_s]
             times_s = np.append(due_s, end_s)
             volts = self._volts(times_s)
-            leave = phase.exit_condition
+            shown_V, leave = float(volts[-1]), phase.exit_condition
         rows_s = due_s if leave is None else times_s
         self._rows += len(due_s)
-        row_times_s, row_volts = self._with_changes(phase, times_s, volts, len(rows_s))
-        self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._cell.current_A))
+        if len(times_s):
+            row_times_s, row_volts = self._with_changes(phase, times_s, volts, len(rows_s))
+            self._record(phase.cycle, row_times_s, row_volts, np.full(len(row_volts), self._cell.current_A))
         self._pass_until(end_s)
-        self._shown_V = float(volts[-1])
+        self._shown_V = shown_V
         return leave
+
+    def _watched(self, due_s: FloatArray, end_s: float, ends: bool) -> FloatArray:
+        """Return the times of records that are due, and after them the newest one at which E is watched."""
+        newest_s = end_s if ends else math.floor(end_s / WATCH_S) * WATCH_S
+        latest_s = float(due_s[-1]) if len(due_s) else self._elapsed_s
+        return np.append(due_s, newest_s) if newest_s > latest_s else due_s
 
     def _hold_voltage(self, phase: Potential | Scan, now_s: float) -> ExitCondition | None:
         """Control the voltage until ``now_s``; return how the phase was left, None if it goes on."""
@@ -249,20 +261,46 @@ class Run:
         self, phase: Steady, times_s: FloatArray, volts: FloatArray, rows: int
     ) -> tuple[FloatArray, FloatArray]:
         """Return the first ``rows`` times and E, and between them where E has changed by dE."""
-        last_V = volts[0] if self._recorded_V is None else self._recorded_V
-        jumps = np.abs(volts - np.concatenate(((last_V,), volts[:-1]))) >= phase.record_dE_V
-        if phase.record_dE_V <= 0 or not jumps.any():
+        last_V = float(volts[0]) if self._recorded_V is None else self._recorded_V
+        before_V = np.append(last_V, volts[:-1])
+        jumps = np.flatnonzero(np.abs(volts - before_V) >= phase.record_dE_V)
+        if phase.record_dE_V <= 0 or not len(jumps):
             return times_s[:rows], volts[:rows]
-        starts_s = np.append(self._elapsed_s, times_s[:-1])[jumps]
-        ends_s = times_s[jumps]
-        between = [
-            np.arange(math.floor(start / WATCH_S) + 1, math.ceil(end / WATCH_S)) * WATCH_S
-            for start, end in zip(starts_s, ends_s, strict=True)
-        ]
-        candidates_s = np.union1d(times_s[:rows], np.concatenate(between))
-        candidate_V = self._volts(candidates_s) if len(candidates_s) else candidates_s
-        chosen = changed(candidate_V, np.isin(candidates_s, times_s[:rows]), float(last_V), phase.record_dE_V)
-        return candidates_s[chosen], candidate_V[chosen]
+        starts_s = np.append(self._elapsed_s, times_s[:-1])
+        found: list[tuple[float, float]] = []
+        for at in jumps.tolist():
+            found += self._changes(starts_s[at], times_s[at], float(before_V[at]), phase.record_dE_V)
+        if not found:
+            return times_s[:rows], volts[:rows]
+        found_s, found_V = np.array(found).T
+        order = np.argsort(np.append(times_s[:rows], found_s), kind="stable")
+        return np.append(times_s[:rows], found_s)[order], np.append(volts[:rows], found_V)[order]
+
+    def _changes(
+        self, from_s: float, to_s: float, last_V: float, change_V: float
+    ) -> list[tuple[float, float]]:
+        """Return the times between two others, on the grid, at which E differs by dE from the record before.
+
+        Looked for ever wider apart, as a cell's response slows down, and then closer.
+        """
+        first, stop = math.floor(from_s / WATCH_S) + 1, math.ceil(to_s / WATCH_S)
+        found: list[tuple[float, float]] = []
+        low, points = first - 1, _spread(stop - first) + first
+        while len(points):
+            volts = self._volts(points.astype(np.float64) * WATCH_S)
+            over = np.abs(volts - last_V) >= change_V
+            if not over.any():
+                break
+            at = int(over.argmax())
+            low = int(points[at - 1]) if at else low
+            if points[at] - low > 1:
+                points = np.unique(np.linspace(low + 1, points[at], LOOKS).astype(np.int64))
+                continue
+            last_V = float(volts[at])
+            low = int(points[at])
+            found.append((low * WATCH_S, last_V))
+            points = _spread(stop - low - 1) + low + 1
+        return found
 
     def _record(self, cycle: int, times_s: FloatArray, volts: FloatArray, currents_A: FloatArray) -> None:
         """Write one record for each of these times in the phase."""
@@ -315,3 +353,10 @@ class Run:
         row[5] = current_A
         row[_SPECTRUM_TIME] = max(self.now_s - self._technique_s, 0.0)
         self._memory.store(self._origin, row.tobytes(), np.full(1, self.now_s))
+
+
+def _spread(count: int) -> NDArray[np.int64]:
+    """Return some of the numbers 0 … count − 1, first and last among them, ever wider apart."""
+    if count <= 0:
+        return np.empty(0, dtype=np.int64)
+    return np.unique(np.geomspace(1, count, LOOKS).astype(np.int64)) - 1

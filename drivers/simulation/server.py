@@ -107,16 +107,9 @@ async def serve(
 
     ``speed`` is instrument seconds per real second; ``max_lag_s``: see :class:`HeldClock`. The state file
     says where the instruments listen; it appears once they do, and goes at the end. All circuits are then
-    open. The clocks of chambers never wait.
+    open.
     """
-    ports = {
-        box.address: Port(Box(box, HeldClock(time.monotonic, speed, max_lag_s)))
-        for box in config.boxes.values()
-    }
-    chambers = {
-        name: SimulatedChamber(chamber, lambda: time.monotonic() * speed)
-        for name, chamber in config.chambers.items()
-    }
+    ports, chambers = _build(config, speed, max_lag_s)
     ending = _ending()
     async with contextlib.AsyncExitStack() as servers:
         places = {
@@ -161,6 +154,29 @@ def _injectable(
 def _inject(check: Inject, start: Inject, fault: Fault) -> None:
     check(fault)
     start(fault)
+
+
+def _build(
+    config: SimulationConfig, speed: float, max_lag_s: float
+) -> tuple[dict[str, Port], dict[str, SimulatedChamber]]:
+    """Return the instruments by address and the chambers by name.
+
+    A chamber lives on the clock of the instrument whose cells sit in it; the clock of another never waits.
+    """
+    clocks = {name: HeldClock(time.monotonic, speed, max_lag_s) for name in config.boxes}
+    holders = {chamber: clocks[name] for name, box in config.boxes.items() for chamber in box.chambers}
+    chambers = {
+        name: SimulatedChamber(
+            chamber, partial(_now_s, holders[name]) if name in holders else lambda: time.monotonic() * speed
+        )
+        for name, chamber in config.chambers.items()
+    }
+    ports = {box.address: Port(Box(box, clocks[name], chambers)) for name, box in config.boxes.items()}
+    return ports, chambers
+
+
+def _now_s(clock: HeldClock) -> float:
+    return clock.now_s
 
 
 def _ending() -> asyncio.Event:

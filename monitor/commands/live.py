@@ -45,7 +45,7 @@ def serve(
 
 
 def simulate(
-    speed: Annotated[float, typer.Option(help="Times faster than real time.", min=0.1, max=1e6)] = 1.0,
+    speed: Annotated[float, typer.Option(help="Times faster than real time.", min=0.1, max=1e9)] = 1.0,
     max_lag: Annotated[
         float, typer.Option(help="Longest time, in s of the instrument, that data wait for a connected host.")
     ] = 10.0,

@@ -23,6 +23,7 @@ from simulated_box import (
 
 from drivers.biologic.constants import ErrorCode
 from drivers.biologic.structs import ChannelInfos
+from drivers.simulation.attention import HOLD_S
 from drivers.simulation.box import Box
 from drivers.simulation.clock import HeldClock
 from drivers.simulation.phases import LimitTest, tripped
@@ -197,16 +198,81 @@ def test_an_accelerated_box_waits_for_its_host() -> None:
     bench.start(drive(0.2 * MA, 3600.0))
     bench.start(drive(0.2 * MA, 3600.0), channel=2)
     bench.wait(1.0)
-    assert bench.values().ElapsedTime <= 11.0
+    assert bench.values().ElapsedTime == 10.0
+    for channel in (0, 2):
+        bench.fetch(channel)
+        bench.wait(1.0)
+        # A host that was given data has not acted on them yet.
+        assert bench.values().ElapsedTime == 10.0
     bench.fetch(0)
     bench.wait(1.0)
-    assert bench.values().ElapsedTime <= 11.0
-    bench.fetch(2)
-    bench.wait(1.0)
-    assert bench.values().ElapsedTime > 15.0
+    assert bench.values().ElapsedTime == 20.0
     bench.box.disconnect()
     bench.wait(1.0)
     assert bench.values().State == 0
+
+
+def fetch_round(bench: Bench, *channels: int) -> None:
+    for channel in channels:
+        bench.fetch_all(channel)
+
+
+def test_no_time_passes_while_a_host_decides_what_follows_a_list() -> None:
+    volts = []
+    for thinks_s in (0.0, 0.5):
+        bench = Bench("{activation = 0.0}", speed=10_000.0)
+        bench.start(drive(0.2 * MA, 14.0))
+        for _ in range(6):
+            bench.wait(0.1)
+            fetch_round(bench, 0)
+        bench.wait(thinks_s)
+        bench.start(rest(4.0, every_s=0.1))
+        bench.wait(0.1)
+        volts.append([volt for block in bench.fetch_all() for volt in block.floats(2)])
+    # The cell has not relaxed meanwhile.
+    assert volts[0] == volts[1]
+    assert max(volts[0]) > 1e-3
+
+
+def test_a_host_that_does_not_come_back_to_a_channel_is_not_waited_for_for_ever() -> None:
+    bench = Bench(speed=10_000.0)
+    bench.start(drive(0.2 * MA, 5.0))
+    bench.wait(1.0)
+    fetch_round(bench, 0)
+    bench.wait(HOLD_S)
+    bench.wait(1.0)
+    bench.start(rest(3600.0))
+    bench.start(rest(3600.0), channel=2)
+    bench.wait(1.0)
+    assert bench.values(2).ElapsedTime == 10.0
+
+
+def test_who_polls_the_other_channels_only_has_finished_with_one_that_ended() -> None:
+    bench = Bench(speed=10_000.0)
+    bench.start(drive(0.2 * MA, 5.0))
+    bench.start(rest(3600.0), channel=2)
+    elapsed_s = []
+    for _ in range(8):
+        bench.wait(0.1)
+        fetch_round(bench, 0, 2) if bench.values().State else fetch_round(bench, 2)
+        elapsed_s.append(bench.values(2).ElapsedTime)
+    assert elapsed_s[0] == 5.0
+    assert elapsed_s[-1] > 20.0
+
+
+def test_a_fresh_cell_does_not_age_while_it_waits_for_its_first_list() -> None:
+    def first_volts(waits_s: float) -> list[float]:
+        bench = Bench("{drift_per_h = 0.5, roughness = 0.1}", speed=10_000.0)
+        bench.start(drive(0.2 * MA, 3600.0), channel=2)
+        bench.wait(0.1)
+        fetch_round(bench, 2)
+        bench.box.disconnect()
+        bench.wait(waits_s)
+        bench.start(drive(0.2 * MA, 20.0))
+        bench.wait(1.0)
+        return [volt for block in bench.fetch_all() for volt in block.floats(2)]
+
+    assert first_volts(0.0) == first_volts(1.0)
 
 
 def test_the_box_keeps_the_data_of_a_host_that_vanished_for_the_next() -> None:

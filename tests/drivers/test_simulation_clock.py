@@ -36,11 +36,11 @@ def test_time_passes_at_its_speed_while_nobody_is_connected(speed: float) -> Non
 
 def test_it_waits_for_old_data_to_be_fetched_and_then_goes_on() -> None:
     real = RealTime()
-    clock = HeldClock(real, speed=1000.0, max_lag_s=10.0)
+    clock = HeldClock(real, speed=100.0, max_lag_s=10.0)
     real.now_s += 1.0
     spend(clock, 4.0, hosted=True)
     assert clock.now_s == pytest.approx(14.0)
-    real.now_s += 0.005
+    real.now_s += 0.05
     spend(clock, None, hosted=True)
     # The time for which it was held is not made up for.
     assert clock.now_s == pytest.approx(19.0)
@@ -52,6 +52,33 @@ def test_at_real_speed_it_never_waits() -> None:
     real.now_s += 60.0
     spend(clock, 0.0, hosted=True)
     assert clock.now_s == pytest.approx(60.0)
+
+
+def test_strides_that_are_short_in_real_time_are_never_cut() -> None:
+    real = RealTime()
+    clock = HeldClock(real, speed=10_000.0, max_lag_s=10.0)
+    reached = set()
+    for real_s in (0.0003, 0.0009, 0.0001, 0.0012, 0.1):
+        real.now_s += real_s
+        spend(clock, clock.now_s, hosted=True)
+        reached.add(clock.now_s)
+    assert reached <= {0.0, 10.0, 20.0, 30.0, 40.0}
+    # What it was held for is made up for by no more than one stride.
+    real.now_s += 60.0
+    spend(clock, clock.now_s - 10.0, hosted=True)
+    before_s = clock.now_s
+    spend(clock, None, hosted=True)
+    assert clock.now_s == before_s + 10.0
+
+
+def test_it_does_not_move_while_it_stands() -> None:
+    real = RealTime()
+    clock = HeldClock(real, speed=1.0)
+    real.now_s += 60.0
+    clock.accrue()
+    assert not clock.step(None, hosted=False, stands=True)
+    assert not clock.step(None, hosted=False)
+    assert clock.now_s == 0.0
 
 
 @given(st.lists(st.tuples(st.floats(0.0, 10.0), st.booleans()), max_size=40), st.floats(1.5, 1e5))

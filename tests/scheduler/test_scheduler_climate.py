@@ -243,6 +243,20 @@ async def test_a_stale_reading_is_not_settled() -> None:
     assert bench.climate.info().temperature_K is None
 
 
+async def test_it_reads_as_often_as_a_faster_clock_that_waits_for_it_asks_for() -> None:
+    bench = Bench()
+    bench.climate = Climate(bench.chamber, bench.host.clock(), interval_s=1000.0)
+    async with kept(bench):
+        await bench.until(lambda: bench.chamber.reads == 1)
+        bench.host.now_s += 1.0
+        bench.climate.hurry(900.0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert bench.chamber.reads == 1
+        bench.climate.hurry(1000.0)
+        await bench.until(lambda: bench.chamber.reads == 2)
+
+
 async def test_passing_through_on_the_way_elsewhere_is_not_settled(bench: Bench) -> None:
     bench.chamber.off_by_K = WARM_K - HOT_K
     bench.climate.demand(1, HOT_K)

@@ -74,7 +74,13 @@ class Lab:
     """
 
     def __init__(
-        self, folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "", in_chamber: int = 0
+        self,
+        folder: Path,
+        channels: list[str],
+        speed: float = 1.0,
+        mqtt: str = "",
+        in_chamber: int = 0,
+        max_lag_s: float = 10.0,
     ) -> None:
         self.folder = folder
         self.config = folder / "service.toml"
@@ -83,13 +89,13 @@ class Lab:
         station = f"[stations.s{in_chamber}]\n"
         text = text.replace(station, station + 'chamber = "oven"\n')
         self.config.write_text(text, encoding="utf-8")
-        self._speed = speed
+        self._pace = ("--speed", f"{speed:g}", "--max-lag", f"{max_lag_s:g}")
         self.box: subprocess.Popen[bytes] | None = None
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def start_box(self) -> None:
         """Start the simulated instrument and wait until it listens."""
-        arguments = ["simulate", "--config", str(self.config), "--speed", f"{self._speed:g}"]
+        arguments = ["simulate", "--config", str(self.config), *self._pace]
         self.box = children.start(arguments, self.folder / "box.log")
         children.wait_for_file(self.data / "simulation.json", self.box, "the simulated instrument")
 
@@ -153,10 +159,15 @@ class Lab:
 
 @contextlib.contextmanager
 def lab(
-    folder: Path, channels: list[str], speed: float = 1.0, mqtt: str = "", in_chamber: int = 0
+    folder: Path,
+    channels: list[str],
+    speed: float = 1.0,
+    mqtt: str = "",
+    in_chamber: int = 0,
+    max_lag_s: float = 10.0,
 ) -> Iterator[Lab]:
     """Yield a lab whose instrument and daemon run; end them afterwards."""
-    made = Lab(folder, channels, speed, mqtt, in_chamber)
+    made = Lab(folder, channels, speed, mqtt, in_chamber, max_lag_s)
     try:
         made.start_box()
         made.start_daemon()

@@ -403,6 +403,7 @@ class ScriptedClimate:
         self.temperature_K = temperature_K
         self.demands: list[tuple[int, float]] = []
         self.released: list[int] = []
+        self.hurried = 0
         self.refusal: SandtimeError | None = None
 
     def demand(self, run: int, target_K: float) -> None:
@@ -415,6 +416,9 @@ class ScriptedClimate:
 
     def settled(self, target_K: float, tolerance_K: float) -> bool:
         return abs(self.temperature_K - target_K) <= tolerance_K
+
+    def hurry(self, ratio: float) -> None:
+        self.hurried += 1
 
 
 class TellingStore(Store):
