@@ -49,7 +49,7 @@ _FULL: dict[str, object] = {
 """A positive electrode against 50 µm of lithium, as built: discharged. The slow arc is diffusion in the
 active material: it makes the current at a held voltage fall over minutes."""
 
-PRESETS: Mapping[str, Mapping[str, object]] = {
+GENERIC: Mapping[str, Mapping[str, object]] = {
     "generic_symmetric": {},
     "tfoh_llzto": {
         "bulk_ohm_cm2": 22.0,
@@ -96,7 +96,6 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
             {"resistance_ohm_cm2": 80.0, "tau_s": 200.0, "interface": False},
         ],
     },
-    **published_cells(),
 }
 """Name → what differs from :class:`CellDescription`'s defaults. In the asymmetric cell the working electrode
 is the thin one. Of the others:
@@ -106,9 +105,11 @@ sides: electrons leak through 2.5·10⁷ Ω cm² beside double layers of 15 and 
 held voltage decays over minutes to the leak, and the spectrum ends in a capacitive tail. ``li_cu`` plates on
 bare copper (a negative current) and strips, 0.02 mAh/cm² short in each cycle. ``polymer_transference``
 polarises like an electrolyte with t₊ = R_bulk/(R_bulk + R_diffusion) = 0.2: the method of Bruce and Vincent
-gives it back. The rest, with the letter of a study before their name, are the cells of
-:mod:`drivers.simulation.published_cells`.
+gives it back.
 """
+
+PRESETS: Mapping[str, Mapping[str, object]] = {**GENERIC, **published_cells()}
+"""The same and, with the letter of a study before their name, the cells of published studies."""
 
 
 def describe(preset: str, overrides: Mapping[str, Any] | None = None) -> CellDescription:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.simulation.cells import Cell, FloatArray
-from drivers.simulation.presets import PRESETS, describe
+from drivers.simulation.presets import GENERIC, describe
 
 MA = 1e-3
 HOUR = 3600.0
@@ -57,7 +57,7 @@ def test_the_response_in_time_gives_the_spectrum(frequency_Hz: float) -> None:
 
 @pytest.mark.parametrize(
     "preset",
-    sorted(set(PRESETS) - {"lfp_full", "ncm_full", "blocking_carbon", "li_cu", "polymer_transference"}),
+    sorted(set(GENERIC) - {"lfp_full", "ncm_full", "blocking_carbon", "li_cu", "polymer_transference"}),
 )
 def test_the_steady_voltage_is_the_current_times_the_spectrum_at_zero_frequency(preset: str) -> None:
     under_test = cell(preset, short_at_mA_per_cm2=None)
@@ -81,7 +81,7 @@ segments = st.lists(
 )
 
 
-@given(segments, st.lists(st.floats(0.0, 1.0), max_size=12), st.sampled_from(sorted(PRESETS)))
+@given(segments, st.lists(st.floats(0.0, 1.0), max_size=12), st.sampled_from(sorted(GENERIC)))
 def test_voltages_depend_on_what_has_passed_and_not_on_how_it_was_cut(
     segments: list[tuple[float, float]], cuts: list[float], preset: str
 ) -> None:

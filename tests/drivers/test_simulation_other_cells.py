@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from drivers.simulation.cells import Cell, FloatArray
 from drivers.simulation.phases import Potential, Scan
 from drivers.simulation.potential import HeldPotential, Rows
-from drivers.simulation.presets import PRESETS, describe
+from drivers.simulation.presets import GENERIC, describe
 
 MA = 1e-3
 MAH = 3.6
@@ -160,7 +160,7 @@ voltages = st.lists(st.sampled_from([-0.2, -0.02, 0.0, 0.02, 0.2]), min_size=1, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(voltages, st.lists(st.floats(0.0, 1.0), max_size=6), st.sampled_from(sorted(PRESETS)))
+@given(voltages, st.lists(st.floats(0.0, 1.0), max_size=6), st.sampled_from(sorted(GENERIC)))
 def test_the_state_depends_on_the_voltages_and_not_on_how_they_were_cut(
     steps_V: list[float], cuts: list[float], preset: str
 ) -> None:
