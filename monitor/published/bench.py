@@ -104,14 +104,14 @@ def _station(number: int, channel: int, trial: Trial) -> str:
 
 
 def _simulated(number: int, box: Sequence[Trial]) -> str:
-    cells = ", ".join(f"{channel} = {{ {_cell(channel, trial)} }}" for channel, trial in enumerate(box, 1))
+    cells = ", ".join(f"{channel} = {{ {_cell(trial)} }}" for channel, trial in enumerate(box, 1))
     return f'[simulation.vsp{number}]\naddress = "192.168.0.{9 + number}"\nchannels = {{ {cells} }}'
 
 
-def _cell(channel: int, trial: Trial) -> str:
+def _cell(trial: Trial) -> str:
     """Return the simulated cell on a channel: of the electrode area that its cell file gives."""
     area_cm2 = parse_cell(trial.cell.text(), trial.test.cell).area_m2 * 1e4
-    return f'preset = "{trial.cell.preset}", seed = {channel}, area_cm2 = {area_cm2:.9g}'
+    return f'preset = "{trial.cell.preset}", area_cm2 = {area_cm2:.9g}'
 
 
 def _chamber(trial: Trial) -> str:
