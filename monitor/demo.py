@@ -154,7 +154,7 @@ class Demo(SimulatedLab):
         """Submit the five runs and follow them to their ends. Returns their numbers."""
         numbers = self.submit([_submission(run) for run in RUNS])
         self.follow(numbers, show)
-        self.wait_for_results(numbers, SEALED_TIMEOUT_S)
+        self.wait_until_sealed(numbers, SEALED_TIMEOUT_S)
         return numbers
 
     def rows(self, numbers: list[int]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ A daemon that dies is started again. All children end with their parent, or a mi
 from __future__ import annotations
 
 import contextlib
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -59,32 +60,47 @@ class SimulatedLab:
         with self._client() as client:
             return [client.submit(submission).run.run for submission in submissions]
 
-    def follow(self, numbers: Sequence[int], show: Callable[[list[RunInfo]], None]) -> None:
-        """Follow runs to their ends; ``show`` is told how they stand every quarter of a second."""
+    def follow(
+        self, numbers: Sequence[int], show: Callable[[list[RunInfo]], None], stuck_s: float = math.inf
+    ) -> None:
+        """Follow runs to their ends; ``show`` is told how they stand every quarter of a second.
+
+        Raises SandtimeError that names the runs which are left if nothing moves for ``stuck_s``.
+        """
+        moved, give_up = 0.0, time.monotonic() + stuck_s
         while True:
             infos = [info for info in self._infos() if info.run in numbers]
             show(infos)
-            if infos and all(info.state in ENDED for info in infos):
+            left = [info for info in infos if info.state not in ENDED]
+            if infos and not left:
                 return
+            come_to = sum(info.t_s for info in infos) - len(left)
+            if come_to != moved:
+                moved, give_up = come_to, time.monotonic() + stuck_s
+            elif time.monotonic() > give_up:
+                names = ", ".join(f"{info.name} ({info.state})" for info in left)
+                raise SandtimeError(f"nothing moves for {stuck_s:g} s: {names}; see {self.folder}")
             time.sleep(POLL_S)
 
-    def wait_for_results(self, numbers: Sequence[int], timeout_s: float, *, sealed: bool = True) -> None:
-        """Wait until ended runs have their results and, if ``sealed``, their files.
+    def wait_until_sealed(self, numbers: Sequence[int], timeout_s: float) -> None:
+        """Wait until ended runs have their results and files. Raises SandtimeError after ``timeout_s``."""
+        reader = Reader(self.data)
+        self._wait(lambda: all(reader.results(run) and reader.sealed(run) for run in numbers), timeout_s)
 
-        Raises SandtimeError if no run gets any for ``timeout_s``.
+    def wait_until_stored(self, numbers: Sequence[int], timeout_s: float) -> None:
+        """Wait until all of ended runs is durable, results and files apart, which take longer.
+
+        Raises SandtimeError after ``timeout_s``.
         """
         reader = Reader(self.data)
-        left = set(numbers)
+        self._wait(lambda: all(reader.run(run).state in ENDED for run in numbers), timeout_s)
+
+    def _wait(self, holds: Callable[[], bool], timeout_s: float) -> None:
         give_up = time.monotonic() + timeout_s
-        while left:
-            ready = {run for run in left if reader.results(run) and (not sealed or reader.sealed(run))}
-            if ready:
-                left -= ready
-                give_up = time.monotonic() + timeout_s
-            elif time.monotonic() > give_up:
+        while not holds():
+            if time.monotonic() > give_up:
                 raise SandtimeError(f"no results after {timeout_s:g} s; see {self.folder / 'daemon.log'}")
-            else:
-                time.sleep(POLL_S)
+            time.sleep(POLL_S)
 
     def stop_all(self) -> None:
         """Open every circuit."""

@@ -21,7 +21,8 @@ from storage.reader import Reader
 
 SPEED = 1e6
 BOX_CHANNELS = 16
-RESULTS_TIMEOUT_S = 300.0
+STORED_TIMEOUT_S = 60.0
+STUCK_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,14 @@ def _station(number: int, channel: int, trial: Trial) -> str:
 
 
 def _simulated(number: int, box: Sequence[Trial]) -> str:
-    cells = ", ".join(
-        f'{channel} = {{ preset = "{trial.cell.preset}", seed = {channel} }}'
-        for channel, trial in enumerate(box, 1)
-    )
+    cells = ", ".join(f"{channel} = {{ {_cell(trial)} }}" for channel, trial in enumerate(box, 1))
     return f'[simulation.vsp{number}]\naddress = "192.168.0.{9 + number}"\nchannels = {{ {cells} }}'
+
+
+def _cell(trial: Trial) -> str:
+    """Return the simulated cell on a channel: of the electrode area that its cell file gives."""
+    area_cm2 = parse_cell(trial.cell.text(), trial.test.cell).area_m2 * 1e4
+    return f'preset = "{trial.cell.preset}", area_cm2 = {area_cm2:.9g}'
 
 
 def _chamber(trial: Trial) -> str:
@@ -131,8 +135,8 @@ class Bench(SimulatedLab):
     def run(self, show: Callable[[list[RunInfo]], None]) -> list[Record]:
         """Run all tests to their ends; return the record of each, in their order."""
         numbers = self.submit([trial.submission() for trial in self._trials])
-        self.follow(numbers, show)
-        self.wait_for_results(numbers, RESULTS_TIMEOUT_S, sealed=False)
+        self.follow(numbers, show, STUCK_S)
+        self.wait_until_stored(numbers, STORED_TIMEOUT_S)
         return self.records(numbers)
 
     def records(self, numbers: Sequence[int]) -> list[Record]:

@@ -137,7 +137,8 @@ def ccd_end(record: Record) -> str:
 @extraction("words")
 def depleted_side(record: Record) -> str:
     """The electrode whose lithium ran out, or ``none``."""
-    return str(record.results.get("li_depletion_side", "none"))
+    verdict = record.info.verdict
+    return verdict.side or "none" if verdict is not None and verdict.kind == "li_depletion" else "none"
 
 
 @extraction("current_density")

@@ -55,11 +55,6 @@ class Record:
         """All spectra with their summaries, by time."""
         return self._reader.spectra(self._run)
 
-    @cached_property
-    def results(self) -> dict[str, object]:
-        """What the daemon itself worked out."""
-        return self._reader.results(self._run) or {}
-
     def samples(
         self, t0: float | None = None, t1: float | None = None, columns: tuple[str, ...] | None = None
     ) -> Columns:
