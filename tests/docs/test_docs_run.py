@@ -9,6 +9,8 @@ The word after a fence's language says what a block is; readers do not see it.
 | ``yaml`` | a whole protocol; ``full`` after it: for a full cell |
 | ``yaml steps``, ``yaml keys`` | a list of steps; keys of a protocol: made whole before they are compiled |
 | ``yaml group`` | a file that another one includes |
+| ``toml`` | tables that the service.toml of ``sandtime init`` gets besides |
+| ``python`` | a program that runs between the page's commands |
 | ``yaml wrong`` | a protocol with mistakes: the commands below it show them |
 
 A first line ``# name.yaml`` makes a block a file beside the page's commands.
@@ -27,11 +29,14 @@ from pathlib import Path
 
 import pytest
 
+from drivers.simulation.config import SimulationConfig
+from monitor.templates import SERVICE
 from protocols.capabilities import Capabilities
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
 from protocols.protocol import library_protocols, parse_protocol
 from protocols.schema import protocol_schema
+from scheduler.config import load_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([REPOSITORY / "README.md", *REPOSITORY.glob("docs/**/*.md")])
@@ -110,7 +115,10 @@ def pages_with(language: str) -> list[Path]:
 def _script(page: Path, shown: Path) -> str:
     """Return a page's files and commands as one script; what each block of commands shows goes to a file."""
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
-    for number, block in enumerate(blocks(page, "sh", "yaml")):
+    for number, block in enumerate(blocks(page, "sh", "yaml", "python")):
+        if block.language == "python":
+            script += f"{shlex.quote(sys.executable)} - <<'END OF FILE'\n{block.text}END OF FILE\n"
+            continue
         if block.language == "yaml":
             script += _write(block)
             continue
@@ -222,6 +230,15 @@ def test_protocols_compile(page: Path) -> None:
         cell = parse_cell(FULL if "full" in block.words else SYMMETRIC, "cell.yaml")
         protocol = parse_protocol(_whole(block), page.name, {}, groups)
         assert compile_program(protocol, cell, ABLE).steps, block.text
+
+
+@pytest.mark.parametrize("page", pages_with("toml"), ids=lambda page: page.name)
+def test_tables_of_service_toml_are_accepted(page: Path, tmp_path: Path) -> None:
+    file = tmp_path / "service.toml"
+    for block in blocks(page, "toml"):
+        file.write_text(SERVICE + block.text, encoding="utf-8")
+        load_config(file)
+        SimulationConfig.load(file)
 
 
 def _whole(block: Block) -> str:

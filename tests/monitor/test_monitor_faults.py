@@ -1,0 +1,210 @@
+"""Runs of the whole lab that meet faults of their instruments: they go on, or they end in a stated state."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labbench import Lab, cell
+
+from drivers.chamber import ZERO_CELSIUS_K
+from drivers.simulation.control import inject
+from drivers.simulation.faults import Fault
+from drivers.simulation.wire import find_chamber
+
+CYCLING = """\
+sandtime: 1
+name: cycling
+steps:
+  - repeat:
+      times: 4
+      steps:
+        - constant_current: {current: 0.2 mA/cm², until: {time: 3 min}}
+        - message: turning
+        - constant_current: {current: -0.2 mA/cm², until: {time: 3 min}}
+"""
+CYCLED_S = 1440.0
+SHORT = """\
+sandtime: 1
+name: short
+steps:
+  - constant_current: {current: 0.2 mA/cm², until: {time: 5 min}}
+"""
+FULL = """\
+sandtime: 1
+name: full
+geometry: full
+area: 0.785 cm²
+capacity: 1.2 mAh
+voltage_window: {from: 2.5 V, to: 3.8 V}
+electrolyte: {class: garnet}
+"""
+WARM = """\
+sandtime: 1
+name: warm
+steps:
+  - temperature: {to: 40 °C, for: 2 min}
+  - constant_current: {current: 0.2 mA/cm², until: {time: 100 h}}
+"""
+QUICK = 'library = "simulation"\nconnect_timeout_s = 1\ncall_timeout_s = 2'
+HELD_UP = Fault(kind="freeze", duration_s=200.0)
+
+
+class FaultyLab(Lab):
+    """A lab whose instruments meet the faults of a script, and others on demand."""
+
+    def __init__(
+        self, folder: Path, channels: list[str], script: str = "", speed: float = 100.0, in_chamber: int = 0
+    ) -> None:
+        super().__init__(folder, channels, speed, in_chamber=in_chamber)
+        text = self.config.read_text(encoding="utf-8").replace('library = "simulation"', QUICK)
+        self.config.write_text(text + script, encoding="utf-8")
+
+    def __enter__(self) -> FaultyLab:
+        self.start_box()
+        self.start_daemon()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def go_wrong(self, fault: Fault, instrument: str = "vsp") -> None:
+        inject(self.data / "simulation.json", instrument, fault)
+
+    def until_samples(self, run: int, more: int) -> None:
+        wanted = self.reader().count(run) + more
+        self.until(lambda: self.reader().count(run) > wanted, f"{more} more samples of run {run}")
+
+    def events(self, run: int, kind: str) -> list[dict[str, object]]:
+        return [stored.event.data for stored in self.reader().events(run) if stored.event.kind == kind]
+
+
+def faults(table: str, *lines: str) -> str:
+    return "".join(f"\n[[{table}.faults]]\n{line}\n" for line in lines)
+
+
+def test_a_storm_of_faults_ends_no_run_and_leaves_no_hole_without_a_word(tmp_path: Path) -> None:
+    storm = faults(
+        "simulation.vsp",
+        'kind = "drop_link"\nevery = "15 min"\nfor = "20 s"\nseed = 1',
+        'kind = "garbage"\nevery = "16 min"\nseed = 2',
+        'kind = "truncated"\nevery = "17 min"\nseed = 3',
+        'kind = "comm_loss"\nevery = "14 min"\nseed = 4',
+        'kind = "zeros"\nevery = "13 min"\ncount = 5\nseed = 5',
+        'kind = "delay"\nevery = "20 min"\nby = "50 ms"\nfor = "1 min"\nseed = 6',
+        'kind = "freeze"\nevery = "20 min"\nfor = "30 s"\nseed = 7',
+    )
+    with FaultyLab(tmp_path, ["seed = 1", "seed = 2"], storm) as bench:
+        runs = [bench.submit(CYCLING, station, cell()) for station in ("s1", "s2")]
+        ended = [bench.until_ended(run) for run in runs]
+        assert [info.state for info in ended] == ["finished", "finished"]
+        assert any(event["state"] == "lost" for run in runs for event in bench.events(run, "state"))
+        for run in runs:
+            reader = bench.reader()
+            assert reader.verify(run) == []
+            samples = reader.samples(run, columns=("t_s", "step", "visit", "current_A"))
+            visits = dict.fromkeys(zip(samples["step"].tolist(), samples["visit"].tolist(), strict=True))
+            assert len(visits) == 8
+            known = [(gap.t_from_s, gap.t_to_s) for gap in reader.gaps(run)]
+            inside = samples["visit"][1:] == samples["visit"][:-1]
+            inside &= samples["step"][1:] == samples["step"][:-1]
+            for place in np.flatnonzero((np.diff(samples["t_s"]) > 1.6) & inside):
+                assert (samples["t_s"][place], samples["t_s"][place + 1]) in known
+            assert samples["t_s"][-1] >= CYCLED_S - 1.1
+
+
+def test_a_reboot_ends_the_run_as_failed_and_the_next_one_can_start(tmp_path: Path) -> None:
+    with FaultyLab(tmp_path, ["seed = 1"]) as bench:
+        run = bench.submit(CYCLING, "s1", cell())
+        bench.until_samples(run, 50)
+        acknowledged = bench.reader().count(run)
+        bench.go_wrong(Fault(kind="reboot", duration_s=50.0))
+        info = bench.until_ended(run)
+        assert (info.state, info.open_circuit_confirmed) == ("failed", True)
+        assert "no longer holds this run's segment" in info.reason
+        assert [gap.reason for gap in bench.reader().gaps(run)]
+        assert bench.reader().count(run) >= acknowledged
+        again = bench.submit(CYCLING, "s1", cell())
+        bench.until_samples(again, 20)
+        assert bench.info(again).state == "running"
+
+
+@pytest.mark.parametrize("fault", [HELD_UP, Fault(kind="drop_link", duration_s=300.0)], ids=lambda f: f.kind)
+def test_a_stop_that_cannot_reach_the_instrument_is_said_and_done_later(tmp_path: Path, fault: Fault) -> None:
+    with FaultyLab(tmp_path, ["seed = 1"]) as bench:
+        run = bench.submit(CYCLING, "s1", cell())
+        bench.until_samples(run, 50)
+        bench.go_wrong(fault)
+        bench.until(lambda: bench.info(run).state == "lost", "the loss of contact")
+        with bench.client() as client:
+            client.stop(run)
+        info = bench.until_ended(run)
+        assert (info.state, info.open_circuit_confirmed) == ("stopped", True)
+        states = [event["state"] for event in bench.events(run, "state")]
+        assert states[-2:] == ["stopping", "stopped"]
+        assert bench.events(run, "open_circuit")
+
+
+def test_each_channel_meets_its_own_fault(tmp_path: Path) -> None:
+    channels = ["seed = 1", "seed = 2", 'preset = "lfp_full", positive_charged = 0.5']
+    with FaultyLab(tmp_path, channels) as bench:
+        runs = [
+            bench.submit(CYCLING, f"s{place}", text) for place, text in enumerate((cell(), cell(), FULL), 1)
+        ]
+        for run in runs:
+            bench.until_samples(run, 20)
+        for channel, kind in enumerate(("full_memory", "open_clip", "swapped_leads"), 1):
+            bench.go_wrong(Fault.model_validate({"kind": kind, "duration_s": 60.0, "channel": channel}))
+        ended = [bench.until_ended(run) for run in runs]
+        assert [info.state for info in ended] == ["finished", "protected", "protected"]
+        assert all(info.open_circuit_confirmed for info in ended)
+        assert [info.verdict.kind for info in ended if info.verdict] == ["open_circuit", "limit"]
+        dropped = [[gap.reason for gap in bench.reader().gaps(run)] for run in runs]
+        assert [len(found) for found in dropped] == [1, 0, 0]
+        assert "dropped" in dropped[0][0]
+
+
+def test_a_clock_that_steps_back_ends_no_run_and_is_found(tmp_path: Path) -> None:
+    with FaultyLab(tmp_path, ["seed = 1"]) as bench:
+        run = bench.submit(SHORT, "s1", cell())
+        bench.until_samples(run, 60)
+        bench.go_wrong(Fault(kind="clock_step", by_s=-30.0))
+        assert bench.until_ended(run).state == "finished"
+        (found,) = bench.reader().verify(run)
+    assert "t_s goes back" in found
+
+
+def test_a_chamber_is_sent_its_set_point_again_after_every_fault(tmp_path: Path) -> None:
+    with FaultyLab(tmp_path, ["seed = 1"], speed=400.0, in_chamber=1) as bench:
+
+        def oven(celsius: float) -> bool:
+            with bench.client() as client:
+                (info,) = client.status().chambers
+            shown_K = info.temperature_K
+            return shown_K is not None and abs(shown_K - ZERO_CELSIUS_K - celsius) < 1.0
+
+        text = cell() + "temperature_window: {from: 10 °C, to: 60 °C}\n"
+        run = bench.submit(WARM, "s1", text)
+        bench.until(lambda: oven(40.0), "the temperature that was demanded")
+        for fault in (
+            Fault(kind="reboot", duration_s=400.0),
+            Fault(kind="garbage", count=3),
+            Fault(kind="truncated"),
+            Fault(kind="freeze", duration_s=400.0),
+            Fault(kind="drop_link", duration_s=400.0),
+            Fault(kind="door_open", duration_s=1200.0),
+        ):
+            bench.go_wrong(fault, "oven")
+            bench.until(lambda: not oven(40.0), f"what a {fault.kind} does")
+            bench.until(lambda: oven(40.0), f"40 °C again after {fault.kind}")
+        assert mode(bench) == b"CONSTANT\r\n"
+        bench.until(lambda: bench.info(run).state == "running", "a run that was not disturbed")
+
+
+def mode(bench: Lab) -> bytes:
+    """Ask the oven itself."""
+    with socket.create_connection(find_chamber(bench.data / "simulation.json", "oven"), 5.0) as link:
+        link.sendall(b"MODE?\r\n")
+        return link.makefile("rb").readline()
