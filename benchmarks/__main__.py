@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import guards, language, latency, memory, simulation, storage, throughput
+from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
 from benchmarks.figures import Figure, machine, page, table
 
 GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "memory": (memory.TITLE, memory.figures),
     "storage": (storage.TITLE, storage.figures),
     "simulation": (simulation.TITLE, simulation.figures),
+    "virtual_lab": (virtual_lab.TITLE, virtual_lab.figures),
 }
 
 

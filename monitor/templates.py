@@ -44,6 +44,7 @@ address = "192.168.0.10"
 channels = { 1 = { preset = "generic_symmetric" }, 2 = { preset = "tfoh_llzto" } }
 
 [simulation_chambers.oven]         # what stands behind the chamber of the same name: sandtime simulate
+# A simulated cell sits in it with  chamber = "oven"  beside its preset.
 start_celsius = 25
 rate_K_per_min = 3
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import guards, language, latency, memory, simulation, storage, throughput
+from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
 from benchmarks.figures import Figure, table
 
 TINY: dict[str, Callable[[], list[Figure]]] = {
@@ -20,6 +20,7 @@ TINY: dict[str, Callable[[], list[Figure]]] = {
     "throughput": lambda: throughput.figures(
         (throughput.Load(0.1, instruments=2, channels=2, seconds=2.0, settle_s=0.3),)
     ),
+    "virtual_lab": lambda: virtual_lab.figures(hours=8.0),
 }
 
 
