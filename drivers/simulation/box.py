@@ -38,7 +38,12 @@ class Box:
         self._attention = Attention(clock.real_s)
         self._channels = {
             number - 1: Channel(
-                number, wired.cell, config.memory_bytes, config.techniques_max, _warmth(wired, chambers or {})
+                number,
+                wired.cell,
+                config.memory_bytes,
+                config.techniques_max,
+                _warmth(wired, chambers or {}),
+                wired.meter.errors(),
             )
             for number, wired in config.channels.items()
         }

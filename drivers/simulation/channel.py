@@ -11,7 +11,7 @@ from drivers.biologic.structs import ChannelInfos, CurrentValues, ExperimentInfo
 from drivers.simulation.description import CellDescription
 from drivers.simulation.faults import Fault
 from drivers.simulation.memory import Block, Memory
-from drivers.simulation.meter import Meter
+from drivers.simulation.meter import NO_ERRORS, Meter, MeterErrors
 from drivers.simulation.run import Run
 from drivers.simulation.techniques import RefusedError, Technique
 from drivers.simulation.warmth import Warmth
@@ -33,6 +33,7 @@ class Channel:
         memory_bytes: int,
         techniques_max: int,
         warmth: Warmth | None = None,
+        errors: MeterErrors = NO_ERRORS,
     ) -> None:
         """``warmth``: the temperature of a cell that sits in a chamber."""
         self.number = number
@@ -44,7 +45,7 @@ class Channel:
         """Whether a connected host takes an interest in this channel's records."""
         self._cell = cell.build()
         self.wiring = Wiring(self._cell, cell.seed)
-        self._meter = Meter(cell.seed)
+        self._meter = Meter(cell.seed, errors)
         self._techniques: list[Technique] = []
         self._techniques_max = techniques_max
         self._complete = False

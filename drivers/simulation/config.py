@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from drivers.simulation.description import CellDescription
 from drivers.simulation.faults import BOX_KINDS, CHAMBER_KINDS, Fault, ScriptedFault, check
+from drivers.simulation.meter import MeterErrors
 from drivers.simulation.presets import PRESETS, describe
 from protocols.errors import InvalidFileError, Problem
 
@@ -23,6 +24,24 @@ CHANNELS_MAX = 16
 
 class _Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MeterDescription(_Checked):
+    """Errors of a channel's readings, see :class:`drivers.simulation.meter.MeterErrors`."""
+
+    offset_mV: float = 0.0
+    glitch_mV: float = Field(default=0.0, ge=0)
+    glitch_every: int = Field(default=1000, ge=1)
+    range_glitch_mV: float = 0.0
+
+    def errors(self) -> MeterErrors:
+        """Return the same in SI."""
+        return MeterErrors(
+            offset_V=self.offset_mV * 1e-3,
+            glitch_V=self.glitch_mV * 1e-3,
+            glitch_every=self.glitch_every,
+            range_glitch_V=self.range_glitch_mV * 1e-3,
+        )
 
 
 class ChannelConfig(_Checked):
@@ -34,6 +53,8 @@ class ChannelConfig(_Checked):
     """Name of the simulated chamber that the cell sits in."""
     thermal_s: float = Field(default=600.0, gt=0)
     """Time constant with which the cell follows the air of its chamber."""
+    meter: MeterDescription = MeterDescription()
+    """What is wrong with the channel's readings."""
 
     @model_validator(mode="before")
     @classmethod
@@ -43,7 +64,7 @@ class ChannelConfig(_Checked):
         preset = given.get("preset", "generic_symmetric")
         if preset not in PRESETS:
             raise ValueError(f"there is no cell {preset!r}; choose one of {', '.join(PRESETS)}")
-        own = {key: given[key] for key in ("chamber", "thermal_s") if key in given}
+        own = {key: given[key] for key in ("chamber", "thermal_s", "meter") if key in given}
         overrides = {key: value for key, value in given.items() if key != "preset" and key not in own}
         return {"preset": preset, "cell": describe(preset, overrides), **own}
 

@@ -55,3 +55,16 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(InvalidFileError) as error:
         load(tmp_path, text)
     assert named in str(error.value)
+
+
+def test_a_channel_may_read_wrongly(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        """
+        [simulation.left]
+        address = "192.168.0.10"
+        channels = {1 = {preset = "tfoh_llzto", meter = {offset_mV = 1.5, glitch_mV = 20, glitch_every = 200}}}
+        """,
+    )
+    errors = config.boxes["left"].channels[1].meter.errors()
+    assert (errors.offset_V, errors.glitch_V, errors.glitch_every) == (0.0015, 0.02, 200)
