@@ -63,7 +63,7 @@ def test_a_channel_may_read_wrongly(tmp_path: Path) -> None:
         """
         [simulation.left]
         address = "192.168.0.10"
-        channels = {1 = {preset = "tfoh_llzto", meter = {offset_mV = 1.5, glitch_mV = 20, glitch_every = 200}}}
+        channels = {1 = {meter = {offset_mV = 1.5, glitch_mV = 20, glitch_every = 200}}}
         """,
     )
     errors = config.boxes["left"].channels[1].meter.errors()
