@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from analysis.transport import bruce_vincent, computed_initial_current
 from monitor.published.extractions.record import Record
 from monitor.published.extractions.registry import NotObtainedError, extraction
 from protocols.measurements import Spectrum
@@ -18,14 +19,24 @@ STEADY_PART = 0.05
 
 @extraction("ratio")
 def transference(record: Record) -> float:
-    """t₊ after Bruce and Vincent, from the spectra before and after and the current between them."""
+    """t₊ after Bruce and Vincent, from the spectra before and after and the steady current between them.
+
+    I_0 is what the first spectrum lets through: the first samples still charge the interfaces.
+    """
     if len(record.spectra) < 2:
         raise NotObtainedError("a spectrum before and one after the polarisation are needed")
     step = _polarisation(record)
-    first_A, steady_A = _currents(record, step.index)
     (_, before), (_, after) = record.spectra[0], record.spectra[-1]
-    r_0, r_ss, step_V = before.r_int_ohm, after.r_int_ohm, step.voltage_V
-    return steady_A * (step_V - first_A * r_0) / (first_A * (step_V - steady_A * r_ss))
+    try:
+        return bruce_vincent(
+            voltage_V=step.voltage_V,
+            initial_A=computed_initial_current(step.voltage_V, before.r_total_ohm),
+            steady_A=_steady_current(record, step.index),
+            initial_ohm=before.r_int_ohm,
+            steady_ohm=after.r_int_ohm,
+        )
+    except ValueError as error:
+        raise NotObtainedError(str(error)) from error
 
 
 @extraction("conductivity")
@@ -61,7 +72,7 @@ def conductivity_at_rest(record: Record) -> float:
 def conductivity_dc(record: Record, deducted_ohm_cm2: float = 0.0) -> float:
     """σ = L / (R A) with R = ΔV / I at the end of a polarisation, less what other layers have."""
     step = _polarisation(record)
-    _, steady_A = _currents(record, step.index)
+    steady_A = _steady_current(record, step.index)
     deducted_ohm = deducted_ohm_cm2 * 1e-4 / record.area_m2
     return _geometry_per_m(record) / (step.voltage_V / steady_A - deducted_ohm)
 
@@ -74,14 +85,13 @@ def _polarisation(record: Record) -> ConstantVoltage:
     raise NotObtainedError("no voltage was held")
 
 
-def _currents(record: Record, step: int) -> tuple[float, float]:
-    """Return the first and the steady current of a step in A."""
+def _steady_current(record: Record, step: int) -> float:
+    """Return the mean current in A of the last part of a step."""
     columns = record.samples(columns=("t_s", "current_A", "step"))
     current = columns["current_A"][columns["step"] == step]
     if len(current) < 2:
         raise NotObtainedError("the polarisation was not sampled")
-    steady = max(int(len(current) * STEADY_PART), 1)
-    return float(current[0]), float(np.mean(current[-steady:]))
+    return float(np.mean(current[-max(int(len(current) * STEADY_PART), 1) :]))
 
 
 def _ladder(record: Record) -> list[tuple[float, Spectrum]]:
