@@ -111,7 +111,8 @@ def _simulated(number: int, box: Sequence[Trial]) -> str:
 def _cell(trial: Trial) -> str:
     """Return the simulated cell on a channel: of the electrode area that its cell file gives."""
     area_cm2 = parse_cell(trial.cell.text(), trial.test.cell).area_m2 * 1e4
-    return f'preset = "{trial.cell.preset}", area_cm2 = {area_cm2:.9g}'
+    chamber = f', chamber = "{trial.station}"' if trial.test.chamber else ""
+    return f'preset = "{trial.cell.preset}", area_cm2 = {area_cm2:.9g}{chamber}'
 
 
 def _chamber(trial: Trial) -> str:
