@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from monitor.published.extractions import Record
 
 SHOW_S = 5.0
-MAX_LAG_S = 7200.0
+MAX_LAG_S = 3600.0
 """How far the instruments go between two polls: every sample is judged all the same, only later."""
 FIGURE = Path("figures") / "published.png"
 

@@ -95,7 +95,7 @@ def _draw_symmetric(axes: Axes, tests: Tests) -> None:
             ("metal-free SEI", GREY, "D-sei_symmetric"),
         ],
     )
-    axes.set_title("D: 100|100 µm, MII-2 looks best", fontsize=10)
+    axes.set_title("D: 100|100 µm: MII-2 outlives the metal-free SEI", fontsize=9)
 
 
 def _draw_asymmetric(axes: Axes, tests: Tests) -> None:
@@ -109,7 +109,7 @@ def _draw_asymmetric(axes: Axes, tests: Tests) -> None:
             ("metal-free SEI", GREY, "D-sei_asymmetric_20"),
         ],
     )
-    axes.set_title("D: 20|100 µm, MII-1 and MII-2 run out of lithium (×)", fontsize=10)
+    axes.set_title("D: 20|100 µm: where lithium runs out, or a short ends it (×)", fontsize=9)
 
 
 def _draw_overpotentials(axes: Axes, tests: Tests, curves: Curves) -> None:
@@ -134,7 +134,7 @@ def _draw_ramps(axes: Axes, tests: Tests) -> None:
             t, volts = envelope(columns["t_s"], columns["voltage_V"])
             axes.plot(t / 3600, volts * 1e3, color=colour, label=label, linewidth=0.7)
     _finish(axes, "t / h", "E / mV")
-    axes.set_title("C: ramps of the current density to the short circuit", fontsize=10)
+    axes.set_title("C: ramps of j to the short circuit", fontsize=9)
 
 
 def _draw_interfaces(axes: Axes, rows: Sequence[Row]) -> None:
@@ -148,7 +148,7 @@ def _draw_interfaces(axes: Axes, rows: Sequence[Row]) -> None:
         _draw_pairs(axes, chosen, "after_cycle", label, colour)
     axes.set_xscale("log")
     _finish(axes, "cycle", "interfacial resistance / Ω")
-    axes.set_title("B: spectra after chosen cycles (open: published)", fontsize=10)
+    axes.set_title("B: spectra after chosen cycles (open: published)", fontsize=9)
 
 
 def _draw_rates(axes: Axes, rows: Sequence[Row]) -> None:
@@ -156,7 +156,7 @@ def _draw_rates(axes: Axes, rows: Sequence[Row]) -> None:
         chosen = [row for row in rows if row.study == study and row.test == test]
         _draw_pairs(axes, chosen, "cycle", f"study {study}", colour)
     _finish(axes, "step of the rate test", "capacity / mAh/g")
-    axes.set_title("A, B, C: rate capability of Li|LFP (open: published)", fontsize=10)
+    axes.set_title("A, B, C: rate capability of Li|LFP (open: published)", fontsize=9)
 
 
 def _draw_pairs(axes: Axes, rows: Sequence[Row], argument: str, label: str, colour: str) -> None:
@@ -184,7 +184,7 @@ def _draw_activation(axes: Axes, tests: Tests) -> None:
             values = [row.overpotential_V for row in tests[name].counted]
             axes.plot(np.arange(len(values)) / 2 + 1, values, ".-", color=colour, label=label, linewidth=0.8)
     _finish(axes, "activation cycle", "overpotential / V")
-    axes.set_title("E: activation at 0.1 mA/cm²", fontsize=10)
+    axes.set_title("E: activation at 0.1 mA/cm²", fontsize=9)
 
 
 def _finish(axes: Axes, x: str, y: str) -> None:

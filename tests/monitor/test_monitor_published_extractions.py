@@ -62,6 +62,12 @@ def test_life_and_cause() -> None:
     assert _get("depleted_side", short) == "none"
 
 
+def test_what_went_on_after_the_event_does_not_count() -> None:
+    short = _cycled(_verdict("short_circuit", 2.5 * HALF_s))
+    assert _get("overpotential", short) == pytest.approx((LEVELS_V[0] + LEVELS_V[1]) / 2)
+    assert _get("cycles_done", short) == 1.0
+
+
 def test_a_ratio_to_another_test() -> None:
     tests: dict[str, Record] = {"short": _cycled(_verdict("short_circuit", 5400.0))}
     long = _cycled()
