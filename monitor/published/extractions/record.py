@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -44,8 +45,14 @@ class Record:
 
     @cached_property
     def counted(self) -> list[HalfCycle]:
-        """The complete half-cycles of the test: without activation, where the program tells it apart."""
-        complete = [row for row in self.half_cycles if row.complete]
+        """The complete half-cycles of the test: without activation, where the program tells it apart.
+
+        What a fast instrument goes on with between the event that ended the test and the open circuit is
+        none of it.
+        """
+        verdict = self.info.verdict
+        end_s = math.inf if verdict is None else verdict.event_s
+        complete = [row for row in self.half_cycles if row.complete and row.t_end_s <= end_s]
         if not self.program.counts_cycles:
             return complete
         return [row for row in complete if cycle_of(self.program, row)]
