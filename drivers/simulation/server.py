@@ -220,6 +220,8 @@ async def _live(
     while not ending.is_set():
         for port in ports:
             port.box.advance()
+            # A long stride of one box must not keep the hosts of the others waiting.
+            await asyncio.sleep(0)
         for chamber in chambers:
             chamber.advance()
         now_s = time.monotonic()

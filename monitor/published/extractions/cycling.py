@@ -5,13 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.ccd import CcdResult, critical_current_density
 from monitor.published.extractions.record import Record
 from monitor.published.extractions.registry import EXTRACTIONS, NotObtainedError, extraction
 from protocols.records import HalfCycle
 
+FloatArray = NDArray[np.float64]
+
 FIRST_MINUTE_S = 60.0
+MICROVOLT = 1e-6
 TREND = 0.05
 """A smaller change of the overpotential between a test's first and last quarter is none."""
 
@@ -61,10 +65,37 @@ def course(record: Record, from_hours: float = 0.0) -> str:
 
 @extraction("words")
 def steadiness(record: Record, limit: float = 0.1) -> str:
-    """``fluctuating`` if the overpotential of neighbouring half-cycles differs by more than ``limit``."""
-    values = np.array([row.overpotential_V for row in _some(record.counted)])
-    spread = float(np.std(np.diff(values)) / np.median(values)) if len(values) > 1 else 0.0
-    return "fluctuating" if spread > limit else "steady"
+    """``fluctuating`` if |E| in the median half-cycle scatters about a straight line by more than ``limit``.
+
+    The standard deviation from the line counts, relative to the mean: an even rise or fall is none.
+    """
+    scatter = []
+    for row in _some(record.counted):
+        volts = _size_V(record, row)
+        if len(volts) > 2:
+            number = np.arange(len(volts))
+            line = np.polyval(np.polyfit(number, volts, 1), number)
+            scatter.append(float(np.std(volts - line) / np.mean(volts)))
+    if not scatter:
+        raise NotObtainedError("too few samples in a half-cycle")
+    return "fluctuating" if float(np.median(scatter)) > limit else "steady"
+
+
+@extraction("words")
+def kind_of_short(record: Record, depth: float = 0.1) -> str:
+    """``micro_short`` if |E| falls suddenly by a part ``depth`` and comes back, else as :func:`cause`.
+
+    Sudden means from one sample to the next, within a half-cycle and after its first minute.
+    """
+    for row in _some(record.half_cycles):
+        volts = _size_V(record, row)
+        if len(volts) < 3:
+            continue
+        steps = volts[1:] / np.maximum(volts[:-1], MICROVOLT)
+        falls = np.flatnonzero(steps < 1 - depth)
+        if len(falls) and (steps[falls[0] + 1 :] > 1 / (1 - depth)).any():
+            return "micro_short"
+    return cause(record)
 
 
 @extraction("time")
@@ -165,6 +196,12 @@ def start_of_plating(record: Record) -> str:
     """Shape of E after the first current: ``dip, then plateau`` or ``no dip``."""
     row = _some(record.half_cycles)[0]
     return "dip, then plateau" if _spike_V(record, row) > 0 else "no dip"
+
+
+def _size_V(record: Record, row: HalfCycle) -> FloatArray:
+    """Return |E| of the samples of a half-cycle after its first minute, shape (n,)."""
+    columns = record.samples(row.t_start_s + FIRST_MINUTE_S, row.t_end_s, ("voltage_V",))
+    return np.asarray(np.abs(columns["voltage_V"]), dtype=float)
 
 
 def _spike_V(record: Record, row: HalfCycle) -> float:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.kinetics import ChargeTransfer, allen_hickling
 from monitor.published.extractions.record import Record
 from monitor.published.extractions.registry import NotObtainedError, extraction
 from protocols.nodes import VoltageSweep
@@ -14,11 +15,7 @@ from protocols.nodes import VoltageSweep
 FloatArray = NDArray[np.float64]
 Peak = Literal["anodic", "cathodic"]
 
-GAS_CONSTANT = 8.314462618
-FARADAY_C_PER_MOL = 96485.33212
 SAME_RATE = 0.01
-TAFEL_LOWEST_V = 0.010
-"""Below it ln[i / (1 − exp(Fη/RT))] divides two small numbers."""
 
 
 @extraction("voltage")
@@ -58,25 +55,32 @@ def window(record: Record, above_uA_per_cm2: float) -> float:
 
 @extraction("current")
 def exchange_current(record: Record) -> float:
-    """i0 from ln[i / (1 − exp(Fη/RT))] at η = 0 (Allen, Hickling); η of an electrode is (E − I·R_HF)/2."""
-    if not record.spectra:
-        raise NotObtainedError("no spectrum before the sweep, so R_HF is unknown")
-    r_hf_ohm = record.spectra[0][1].r_hf_ohm
-    volts, amperes = _of_step(record, _sweeps(record)[-1].index)
-    eta_V = (volts - amperes * r_hf_ohm) / 2
-    use = eta_V < -TAFEL_LOWEST_V
-    if use.sum() < 3:
-        raise NotObtainedError("E hardly leaves I·R_HF: the charge transfer can't be resolved this way")
-    f = FARADAY_C_PER_MOL / (GAS_CONSTANT * record.program.cell.temperature_K)
-    ordinate = np.log(-amperes[use] / (1 - np.exp(f * eta_V[use])))
-    return float(np.exp(np.polyfit(eta_V[use], ordinate, 1)[1]))
+    """i0 from the last sweep after Allen and Hickling; see :func:`analysis.kinetics.allen_hickling`."""
+    found = _charge_transfer(record)
+    if found.exchange_A is None:
+        raise NotObtainedError(found.why_not)
+    return found.exchange_A
 
 
 @extraction("resistance")
 def charge_transfer_resistance(record: Record) -> float:
-    """R_ct = R T / (F i0) of one electrode."""
-    kelvin = record.program.cell.temperature_K
-    return GAS_CONSTANT * kelvin / FARADAY_C_PER_MOL / float(exchange_current(record))
+    """R_ct = R T / (F i0) of one electrode, from the same."""
+    found = _charge_transfer(record)
+    if found.r_ct_ohm is None:
+        raise NotObtainedError(found.why_not)
+    return found.r_ct_ohm
+
+
+def _charge_transfer(record: Record) -> ChargeTransfer:
+    if not record.spectra:
+        raise NotObtainedError("no spectrum before the sweep, so R_HF is unknown")
+    volts, amperes = _of_step(record, _sweeps(record)[-1].index)
+    return allen_hickling(
+        volts,
+        amperes,
+        r_hf_ohm=record.spectra[0][1].r_hf_ohm,
+        temperature_K=record.program.cell.temperature_K,
+    )
 
 
 def _sweeps(record: Record) -> list[VoltageSweep]:
