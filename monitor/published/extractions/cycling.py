@@ -95,7 +95,7 @@ def kind_of_short(record: Record, depth: float = 0.1) -> str:
         falls = np.flatnonzero(steps < 1 - depth)
         if len(falls) and (steps[falls[0] + 1 :] > 1 / (1 - depth)).any():
             return "micro_short"
-    return cause(record)
+    return str(cause(record))
 
 
 @extraction("time")
