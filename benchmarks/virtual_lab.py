@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks import lab
 from benchmarks.figures import Figure, table
+from monitor.client import Client
 from protocols.records import ENDED
 
 TITLE = "The virtual lab: a long test through the whole system"
@@ -73,19 +74,21 @@ def measure(hours: float, boxes: int = 1, channels: int = 1, max_lag_s: float = 
     options = ("--speed", f"{SPEED:g}", "--max-lag", f"{max_lag_s:g}")
     with lab.lab(boxes, channels, options=options) as made:
         made.start_daemon()
-        client = made.client()
         began_s, cpu_s = time.monotonic(), (_cpu_s(made.daemon), _cpu_s(made.box))
-        runs = [
-            client.submit(lab.submission(PROTOCOL.format(cycles=hours / 2), station)).run.run
-            for station in made.stations
-        ]
-        lab.wait(
-            lambda: all(client.run(run).run.state in ENDED for run in runs), "the end", TIMEOUT_S, check_s=0.2
-        )
+        with made.client() as client:
+            samples = _run(client, made.stations, PROTOCOL.format(cycles=hours / 2))
         real_s = time.monotonic() - began_s
         daemon_s, box_s = _cpu_s(made.daemon) - cpu_s[0], _cpu_s(made.box) - cpu_s[1]
-        samples = sum(client.run(run).run.samples for run in runs)
-    return Spent(hours, len(runs), real_s, daemon_s, box_s, samples)
+    return Spent(hours, len(made.stations), real_s, daemon_s, box_s, samples)
+
+
+def _run(client: Client, stations: list[str], protocol: str) -> int:
+    """Run a test on every station to its end; return how many samples there are."""
+    runs = [client.submit(lab.submission(protocol, station)).run.run for station in stations]
+    lab.wait(
+        lambda: all(client.run(run).run.state in ENDED for run in runs), "the end", TIMEOUT_S, check_s=0.2
+    )
+    return sum(client.run(run).run.samples for run in runs)
 
 
 def _cpu_s(process: subprocess.Popen[bytes] | None) -> float:
