@@ -174,8 +174,8 @@ def depleted_side(record: Record) -> str:
 
 @extraction("current_density")
 def spike_onset(record: Record, height_mV: float) -> float:
-    """Lowest |j| whose half-cycle begins with a spike of at least ``height_mV`` above its plateau."""
-    spiky = [row for row in record.half_cycles if _spike_V(record, row) >= height_mV * 1e-3]
+    """Lowest |j| whose half-cycle begins with a spike of at least ``height_mV``; without activation."""
+    spiky = [row for row in record.counted if _spike_V(record, row) >= height_mV * 1e-3]
     if not spiky:
         raise NotObtainedError(f"no half-cycle begins with a spike of {height_mV:g} mV")
     return min(abs(row.set_current_A) for row in spiky) / record.area_m2
@@ -184,7 +184,7 @@ def spike_onset(record: Record, height_mV: float) -> float:
 @extraction("words")
 def spikes(record: Record, height_mV: float) -> str:
     """Whether V_sp grows with the current: ``grow``, ``do not grow`` or ``none``."""
-    rows = [row for row in record.half_cycles if row.complete and row.set_current_A < 0]
+    rows = [row for row in record.counted if row.set_current_A < 0]
     heights = [_spike_V(record, row) for row in rows]
     if not heights or max(heights) < height_mV * 1e-3:
         return "none"
@@ -205,15 +205,15 @@ def _size_V(record: Record, row: HalfCycle) -> FloatArray:
 
 
 def _spike_V(record: Record, row: HalfCycle) -> float:
-    """Return by how much |E| in the first minute of a half-cycle rises above the lowest after that peak."""
+    """Return by how much |E| falls, at most, from a peak in the first minute of a half-cycle.
+
+    E may rise again afterwards, beyond that peak: concentration does so for minutes.
+    """
     end_s = row.t_start_s + 10 * FIRST_MINUTE_S
     columns = record.samples(row.t_start_s, min(end_s, row.t_end_s), ("t_s", "voltage_V"))
     volts = columns["voltage_V"] * np.sign(row.set_current_A)
-    first = columns["t_s"] <= row.t_start_s + FIRST_MINUTE_S
-    if not first.any():
-        return 0.0
-    peak = int(np.argmax(volts[first]))
-    return float(volts[peak] - volts[peak:].min())
+    early = np.where(columns["t_s"] <= row.t_start_s + FIRST_MINUTE_S, volts, -np.inf)
+    return float(np.max(np.maximum.accumulate(early) - volts, initial=0.0))
 
 
 def _ccd(record: Record) -> CcdResult:
