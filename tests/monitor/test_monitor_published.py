@@ -80,7 +80,7 @@ def test_only_some_studies_cells_or_tests(studies: list[Study]) -> None:
     assert [study.letter for study in chosen(studies, ["c"])] == ["C"]
     (only,) = chosen(studies, ["ccd_air"])
     assert [test.name for test in only.tests] == ["ccd_air"]
-    assert [test.name for test in chosen(studies, ["air_llzto"])[0].tests] == ["ccd_air"]
+    assert [test.name for test in chosen(studies, ["dual"])[0].tests] == ["ccd_dual"]
     with pytest.raises(InvalidFileError, match="Did you mean 'ccd_air'"):
         chosen(studies, ["ccd_ari"])
 
