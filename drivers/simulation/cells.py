@@ -13,7 +13,7 @@ on what has passed alone, never on how the time was cut. No noise here: that bel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,17 @@ class CellState:
 
     def copy(self) -> CellState:
         """Return one that changes by itself."""
-        positive = None if self.positive is None else replace(self.positive)
-        return replace(self, lithium=self.lithium.copy(), path=self.path.copy(), positive=positive)
+        return CellState(
+            self.rc_V,
+            self.lithium.copy(),
+            self.path.copy(),
+            None if self.positive is None else self.positive.copy(),
+            self.time_s,
+            self.driven_C,
+            self.passed_C,
+            self.half_cycle_C,
+            self.direction,
+        )
 
 
 @dataclass(slots=True)
@@ -141,8 +150,7 @@ class Cell:
     @property
     def state(self) -> CellState:
         """What has happened until now."""
-        piece = self._pieces[0]
-        return self._passed(piece, self._into_s) if self._into_s else piece.state
+        return self._passed(self._pieces[0], self._into_s)
 
     def set_temperature(self, temperature_K: float) -> None:
         """Bring the cell to a temperature, from now on."""
@@ -155,7 +163,7 @@ class Cell:
         """Set the current (0: open circuit). A change of sign begins a half-cycle."""
         if current_A == self.current_A:
             return
-        state = self.state.copy()
+        state = self.state
         self._shorts.disturb(state.path)
         self.current_A = current_A
         self._turn(state, int(np.sign(current_A)))
@@ -166,7 +174,7 @@ class Cell:
 
         The potentiostat gives no more than ``limit_A`` either way: then E stays where that current takes it.
         """
-        state = self.state.copy()
+        state = self.state
         reach = self._reach(state, seconds)
         leak = self._leak(state, seconds)
         ions_A = self._within_lithium(state, reach.current_at(voltage_V, self.current_A), seconds)
@@ -253,7 +261,7 @@ class Cell:
         leaks = self.parameters.decomposition is not None
         if shorts.is_open(state.path) and not leaks:
             return _Piece(state, current_A, current_A, length_s)
-        length_s = min(length_s, shorts.stride_s(state.path))
+        length_s = min(length_s, shorts.stride_s(state.path, current_A))
         leak = self._leak(state, length_s)
         wanted_A = self._reach(state, length_s).share_of(current_A, leak)
         ions_A = self._within_lithium(state, wanted_A, length_s)
@@ -263,6 +271,8 @@ class Cell:
     def _passed(self, piece: _Piece, seconds: float) -> CellState:
         """Return the state after a part of a piece."""
         state, ions_A = piece.state.copy(), piece.ions_A
+        if not seconds:
+            return state
         state.rc_V = self.circuit.passed(state.rc_V, ions_A, seconds)
         self._lithium.let_pass(state.lithium, ions_A, state.time_s, seconds)
         self._shorts.let_pass(state.path, state.driven_C, piece.driven_A, seconds)

@@ -37,6 +37,10 @@ class ElectrodeState:
     charges: int = 0
     """Charges begun after the first."""
 
+    def copy(self) -> ElectrodeState:
+        """Return one that changes by itself."""
+        return ElectrodeState(self.charged, self.deviation, self.capacity_C, self.charges)
+
     @property
     def surface(self) -> float:
         """x at the surface: what the voltage shows."""

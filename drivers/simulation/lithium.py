@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +60,8 @@ class Lithium:
 
     def copy(self) -> Lithium:
         """Return one that changes by itself."""
-        return replace(
-            self,
-            accessible_C=list(self.accessible_C),
-            isolated_C=list(self.isolated_C),
-            consumed_C=list(self.consumed_C),
-            void_C=list(self.void_C),
+        return Lithium(
+            self.accessible_C[:], self.isolated_C[:], self.consumed_C[:], self.void_C[:], self.starved_s
         )
 
 

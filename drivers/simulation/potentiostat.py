@@ -24,6 +24,8 @@ INTERVALS_A_RECORD = 8
 """Intervals in the time between two records, where these are far apart."""
 SCAN_STEP_V = 2e-3
 """Change of a scanned voltage in one interval at most."""
+SLOW_STEP_V = 5e-4
+"""The same where it changes so slowly that this takes longer than :data:`LONGEST_S`."""
 _GROWING_S = [0.0, *accumulate(np.geomspace(FIRST_S, LONGEST_S, 32).tolist())]
 
 Stop = Callable[[float, float], bool]
@@ -49,7 +51,7 @@ class Course:
     def linear(cls, start_V: float, end_V: float, duration_s: float, record_s: float) -> Course:
         """Return a scan whose grid holds every multiple of ``record_s``."""
         rate = (end_V - start_V) / duration_s
-        longest_s = min(LONGEST_S, SCAN_STEP_V / abs(rate))
+        longest_s = min(max(LONGEST_S, SLOW_STEP_V / abs(rate)), SCAN_STEP_V / abs(rate))
         return cls(start_V, rate, duration_s, [0.0], record_s / np.ceil(record_s / longest_s - 1e-9))
 
     def point(self, number: int) -> float:

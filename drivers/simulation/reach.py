@@ -17,7 +17,7 @@ from drivers.simulation.overpotential import (
 )
 
 _ITERATIONS = 200
-_TOLERANCE = 1e-15
+_TOLERANCE = 1e-13
 
 Line = tuple[float, float]
 """Value without current, and its slope."""

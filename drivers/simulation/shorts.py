@@ -7,7 +7,7 @@ A dendrite advances with the charge that passes: slowly at any current, fast abo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,8 +19,8 @@ GONE = 1e-4
 """Strength below which a soft short is no path any more."""
 _ROUNDING = 1e-9
 """Part of a charge by which sums of it may be off."""
-FIRST_S, GROWTH, LONGEST_S = 1e-3, 0.25, 30.0
-"""A path is followed in strides that grow with the time since something happened to it."""
+FIRST_S, GROWTH, LONGEST_S, LONGEST_REST_S = 1e-3, 0.25, 30.0, 6 * 3600.0
+"""A path is followed in strides that grow with the time since something happened to it; at rest for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ class Path:
 
     def copy(self) -> Path:
         """Return one that changes by itself."""
-        return replace(self)
+        return Path(
+            self.penetration, self.shorted_s, self.strength, self.flips, self.flip_left_s, self.quiet_s
+        )
 
 
 class ShortModel:
@@ -112,14 +114,14 @@ class ShortModel:
         if current_A:
             events += [left_C / abs(current_A) for left_C in self._charges_ahead(path, driven_C, current_A)]
         if not self.is_open(path):
-            events.append(self.stride_s(path))
+            events.append(self.stride_s(path, current_A))
             if path.strength and self._parameters.flicker:
                 events.append(path.flip_left_s)
         return max(min(events), 0.0)
 
-    def stride_s(self, path: Path) -> float:
-        """Return the longest time over which a path's share of the current may be taken as constant."""
-        return min(max(FIRST_S, GROWTH * path.quiet_s), LONGEST_S)
+    def stride_s(self, path: Path, current_A: float) -> float:
+        """Return the longest time over which the ions' share of this current may be taken as constant."""
+        return min(max(FIRST_S, GROWTH * path.quiet_s), LONGEST_S if current_A else LONGEST_REST_S)
 
     def let_pass(self, path: Path, driven_C: float, current_A: float, seconds: float) -> None:
         """Let a constant current from outside go on, after ``driven_C``, for at most :meth:`next_event_s`."""
