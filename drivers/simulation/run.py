@@ -23,6 +23,9 @@ FloatArray = NDArray[np.float64]
 WATCH_S = 0.01
 """A limit on board, and a change of E that makes a record, are seen within this time."""
 
+SETTLING_S = 10.0
+"""Time after a change of current in which E may go to and fro between two records."""
+
 LOOKS = 32
 """How many times are looked at together for a change of E."""
 
@@ -228,7 +231,7 @@ class Run:
 
     def _watched(self, due_s: FloatArray, end_s: float, ends: bool) -> FloatArray:
         """Return the times of records that are due, and after them the newest one at which E is watched."""
-        newest_s = end_s if ends else math.floor(end_s / WATCH_S) * WATCH_S
+        newest_s = end_s if ends else min(_grid_down(end_s) * WATCH_S, end_s)
         latest_s = float(due_s[-1]) if len(due_s) else self._elapsed_s
         return np.append(due_s, newest_s) if newest_s > latest_s else due_s
 
@@ -250,7 +253,7 @@ class Run:
     def _refine_trip(self, phase: Steady, times_s: FloatArray, trip: int) -> float:
         """Return when the limit was passed, on a grid of :data:`WATCH_S`."""
         before_s = times_s[trip - 1] if trip else self._elapsed_s
-        low, high = math.floor(before_s / WATCH_S), math.ceil(times_s[trip] / WATCH_S)
+        low, high = _grid_down(before_s), _grid_up(times_s[trip])
         while high - low > 1:
             middle = (low + high) // 2
             volts = self._volts(np.full(1, max(middle * WATCH_S, self._elapsed_s)))
@@ -261,29 +264,30 @@ class Run:
         self, phase: Steady, times_s: FloatArray, volts: FloatArray, rows: int
     ) -> tuple[FloatArray, FloatArray]:
         """Return the first ``rows`` times and E, and between them where E has changed by dE."""
+        if phase.record_dE_V <= 0:
+            return times_s[:rows], volts[:rows]
         last_V = float(volts[0]) if self._recorded_V is None else self._recorded_V
         before_V = np.append(last_V, volts[:-1])
-        jumps = np.flatnonzero(np.abs(volts - before_V) >= phase.record_dE_V)
-        if phase.record_dE_V <= 0 or not len(jumps):
-            return times_s[:rows], volts[:rows]
         starts_s = np.append(self._elapsed_s, times_s[:-1])
+        # E may come back to where it was soon after a change of current; later on it goes one way.
+        looked = (np.abs(volts - before_V) >= phase.record_dE_V) | (starts_s < SETTLING_S)
         found: list[tuple[float, float]] = []
-        for at in jumps.tolist():
-            found += self._changes(starts_s[at], times_s[at], float(before_V[at]), phase.record_dE_V)
+        for at in np.flatnonzero(looked).tolist():
+            # A row is there anyway; the newest time that is watched may be none.
+            until = _grid_up(times_s[at]) + int(at >= rows)
+            found += self._changes(starts_s[at], until, float(before_V[at]), phase.record_dE_V)
         if not found:
             return times_s[:rows], volts[:rows]
         found_s, found_V = np.array(found).T
         order = np.argsort(np.append(times_s[:rows], found_s), kind="stable")
         return np.append(times_s[:rows], found_s)[order], np.append(volts[:rows], found_V)[order]
 
-    def _changes(
-        self, from_s: float, to_s: float, last_V: float, change_V: float
-    ) -> list[tuple[float, float]]:
-        """Return the times between two others, on the grid, at which E differs by dE from the record before.
+    def _changes(self, from_s: float, stop: int, last_V: float, change_V: float) -> list[tuple[float, float]]:
+        """Return the times, on the grid and before its point ``stop``, at which E has changed by dE, and E.
 
         Looked for ever wider apart, as a cell's response slows down, and then closer.
         """
-        first, stop = math.floor(from_s / WATCH_S) + 1, math.ceil(to_s / WATCH_S)
+        first = _grid_down(from_s) + 1
         found: list[tuple[float, float]] = []
         low, points = first - 1, _spread(stop - first) + first
         while len(points):
@@ -353,6 +357,16 @@ class Run:
         row[5] = current_A
         row[_SPECTRUM_TIME] = max(self.now_s - self._technique_s, 0.0)
         self._memory.store(self._origin, row.tobytes(), np.full(1, self.now_s))
+
+
+def _grid_down(time_s: float) -> int:
+    """Return the last point of the grid until then, whatever the rounding of times."""
+    return math.floor(time_s / WATCH_S + 1e-6)
+
+
+def _grid_up(time_s: float) -> int:
+    """Return the first point of the grid from then on."""
+    return math.ceil(time_s / WATCH_S - 1e-6)
 
 
 def _spread(count: int) -> NDArray[np.int64]:

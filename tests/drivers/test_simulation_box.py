@@ -184,6 +184,28 @@ def test_noise_belongs_to_the_sample_and_repeats_with_the_seed() -> None:
     assert volts(1.0, seed=4) != volts(1.0, seed=5)
 
 
+@pytest.mark.parametrize(
+    "cell",
+    ["{}", "{short_at_mA_per_cm2 = 0.2, short_after_mAh_per_cm2 = 0.001}", "{working_um = 0.01}"],
+    ids=["sound", "shorts", "runs dry"],
+)
+def test_records_by_change_of_voltage_come_at_the_same_times_however_the_time_is_cut(cell: str) -> None:
+    def rows(stride_s: float) -> list[tuple[float, float]]:
+        bench = Bench(cell)
+        bench.start(
+            rest(2.0),
+            drive(0.3 * MA, 25.0, Record_every_dE=0.001),
+            drive(-0.3 * MA, 20.0, Record_every_dE=0.001, Record_every_dT=5.0),
+        )
+        for _ in range(round(50 / stride_s)):
+            bench.wait(stride_s)
+        return [
+            row for block in bench.fetch_all() for row in zip(block.seconds(), block.floats(2), strict=True)
+        ]
+
+    assert rows(0.0213) == rows(0.7) == rows(50.0)
+
+
 def test_a_full_memory_loses_rows_and_says_how_many() -> None:
     bench = Bench(memory_bytes=50 * 20)
     bench.start(drive(0.2 * MA, 99.0))
