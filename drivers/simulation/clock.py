@@ -50,18 +50,27 @@ class HeldClock:
             return False
         if not (hosted and self.accelerated):
             return self._spend(self._owed_s)
-        allowed_s = (self.now_s if unseen_s is None else unseen_s) + self._max_lag_s - self.now_s
-        # Many small strides would cost more than a short wait.
-        if allowed_s < self._max_lag_s / 2:
-            self._owed_s = min(self._owed_s, self._max_lag_s) if self._whole_strides else 0.0
-            return False
-        if self._whole_strides and self._owed_s < allowed_s:
-            return False
-        return self._spend(min(self._owed_s, allowed_s))
+        return self._stride(unseen_s) if self._whole_strides else self._step_within(unseen_s)
 
     def return_to(self, time_s: float) -> None:
         """Something happened inside the last stride that the host has to see first: go on from there."""
         self.now_s = min(self.now_s, time_s)
+
+    def _stride(self, unseen_s: float | None) -> bool:
+        """Make a whole stride, once the host has acted on all that came of the one before."""
+        if unseen_s is not None:
+            self._owed_s = min(self._owed_s, self._max_lag_s)
+        ready = unseen_s is None and self._owed_s >= self._max_lag_s
+        return ready and self._spend(self._max_lag_s)
+
+    def _step_within(self, unseen_s: float | None) -> bool:
+        """Go on to where the oldest sample that the host has not acted on lets the clock go."""
+        allowed_s = (self.now_s if unseen_s is None else unseen_s) + self._max_lag_s - self.now_s
+        # Many small strides would cost more than a short wait.
+        if allowed_s < self._max_lag_s / 2:
+            self._owed_s = 0.0
+            return False
+        return self._spend(min(self._owed_s, allowed_s))
 
     def _spend(self, step_s: float) -> bool:
         if step_s <= 0:
