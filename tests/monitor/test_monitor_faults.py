@@ -191,7 +191,7 @@ def test_a_chamber_is_sent_its_set_point_again_after_every_fault(tmp_path: Path)
         for fault in (
             Fault(kind="reboot", duration_s=400.0),
             Fault(kind="garbage", count=3),
-            Fault(kind="truncated"),
+            Fault(kind="truncated", count=3),
             Fault(kind="freeze", duration_s=400.0),
             Fault(kind="drop_link", duration_s=400.0),
             Fault(kind="door_open", duration_s=1200.0),
