@@ -116,7 +116,7 @@ class SimulatedChamber:
     def _air_at(self, at_s: float) -> float:
         target, rate = self._config.start_celsius, self._config.rate_K_per_min / 60.0
         if self._doors_open:
-            rate = math.inf
+            rate = DOOR_K_PER_S
         elif self._mode == "CONSTANT":
             target = self._setpoint
         passed_s = max(at_s - self._changed_s, 0.0)
