@@ -1,0 +1,1 @@
+"""Equivalent circuits: read from their usual notation and fitted to spectra."""

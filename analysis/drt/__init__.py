@@ -1,0 +1,1 @@
+"""Distribution of relaxation times: which processes a spectrum is made of, without a circuit."""
