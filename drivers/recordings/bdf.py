@@ -7,16 +7,15 @@ and taken as oxidising the working electrode.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from drivers.recordings.rows import Floats, Rows, invalid, rows_from
-from drivers.recordings.text import TextTable, checked_table, decoded
+from drivers.recordings.spectra import counts_points, read_lines
+from drivers.recordings.text import checked_table, separated
 
 PARQUET_MAGIC = b"PAR1"
 
@@ -38,9 +37,17 @@ _METADATA = {"current_sign": "BDF: a positive current charges; taken as oxidisin
 
 
 def read_csv(source: Path) -> tuple[Rows, dict[str, str]]:
-    """Return the rows of a csv table. Raises InvalidFileError."""
-    table = _csv_table(source)
-    found = _indices(table.names, source)
+    """Return the rows of a text table, in BDF's names or of spectra in others. Raises InvalidFileError."""
+    lines = separated(source)
+    if not lines:
+        raise invalid(source, "the file is empty", "record or export it again")
+    head, body = lines[0], lines[1:]
+    if not _is_known(_found(head.cells)):
+        spectra = read_lines(source, lines)
+        if spectra is not None:
+            return spectra
+    found = _indices(head.cells, source)
+    table = checked_table(source, head.cells, [row.cells for row in body], [row.number for row in body])
     columns = {name: table.column(index) for name, index in found.items()}
     return _rows(columns, len(table.cells)), {"format": "BDF csv", **_METADATA}
 
@@ -79,33 +86,29 @@ def _parquet_table(source: Path) -> tuple[Any, list[str]]:
         ) from error
 
 
-def _csv_table(source: Path) -> TextTable:
-    text = decoded(source)
-    first_line = text.split("\n", 1)[0]
-    separator = max(",;\t", key=first_line.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    try:
-        body = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise invalid(source, f"not a csv file ({error})", "export it again", reader.line_num) from error
-    if not body:
-        raise invalid(source, "the file is empty", "record or export it again")
-    return checked_table(source, body[0][1], [cells for _, cells in body[1:]], [line for line, _ in body[1:]])
-
-
-def _indices(names: Sequence[str], source: Path) -> dict[str, int]:
+def _found(names: Sequence[str]) -> dict[str, int]:
     plain = [name.strip().lower() for name in names]
     found: dict[str, int] = {}
     for name, aliases in NAMES.items():
         alias = next((alias for alias in aliases if alias in plain), None)
         if alias is not None:
             found[name] = plain.index(alias)
-    if not {"t_s", "voltage_V"} <= found.keys() and not found.keys() >= set(_SPECTRUM):
+    return found
+
+
+def _is_known(found: Mapping[str, int]) -> bool:
+    return {"t_s", "voltage_V"} <= found.keys() or set(_SPECTRUM) <= found.keys()
+
+
+def _indices(names: Sequence[str], source: Path) -> dict[str, int]:
+    found = _found(names)
+    if not _is_known(found):
         raise invalid(
             source,
             f"no columns that sandtime knows among: {', '.join(names)[:300]}",
             "it needs test_time_second, voltage_volt and current_ampere, or for spectra frequency_hertz,"
-            " real_impedance_ohm and imaginary_impedance_ohm (names and units of BDF)",
+            " real_impedance_ohm and imaginary_impedance_ohm (names and units of BDF), or freq/Hz, Re(Z)/Ohm,"
+            " -Im(Z)/Ohm",
             1,
         )
     return found
@@ -114,4 +117,6 @@ def _indices(names: Sequence[str], source: Path) -> dict[str, int]:
 def _rows(columns: dict[str, Floats], count: int) -> Rows:
     """Return the rows; spectra alone need no time: without one they are all at 0 s."""
     columns.setdefault("t_s", np.zeros(count))
+    if set(_SPECTRUM) <= columns.keys() and "step" in columns and counts_points(columns["step"]):
+        del columns["step"]
     return rows_from(columns)

@@ -46,7 +46,7 @@ MODE_REST = 3
 def meanings(names: Sequence[str], source: Path) -> dict[str, tuple[int, float]]:
     """Return meaning → (index of its column in ``names``, factor to SI).
 
-    Raises InvalidFileError if time or voltage is missing.
+    Raises InvalidFileError if time or voltage is missing, unless the columns are those of a spectrum.
     """
     plain = [_plain(name) for name in names]
     found: dict[str, tuple[int, float]] = {}
@@ -54,7 +54,8 @@ def meanings(names: Sequence[str], source: Path) -> dict[str, tuple[int, float]]
         alias = next((alias for alias in aliases if alias in plain), None)
         if alias is not None:
             found[meaning] = plain.index(alias), aliases[alias]
-    if "t_s" not in found or "voltage_V" not in found:
+    is_spectrum = "frequency_Hz" in found and found.keys() >= {"z_real_ohm", "z_imag_ohm"}
+    if not is_spectrum and ("t_s" not in found or "voltage_V" not in found):
         raise invalid(
             source,
             f"no columns time/s and Ewe/V (or Ecell/V) among: {', '.join(names)[:300]}",
@@ -73,6 +74,7 @@ def rows_of(columns: Mapping[str, tuple[Floats, float]]) -> Rows:
 
 
 def _rows(known: dict[str, Floats]) -> Rows:
+    known.setdefault("t_s", np.zeros(len(next(iter(known.values())))))
     absolute, phase = known.pop("z_abs_ohm", None), known.pop("z_phase_rad", None)
     if "z_real_ohm" not in known and absolute is not None and phase is not None:
         known["z_real_ohm"], known["z_imag_ohm"] = absolute * np.cos(phase), absolute * np.sin(phase)

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from drivers.recordings import bdf, mpr, mpt
+from drivers.recordings import bdf, gamry, mpr, mpt, zplot
 from drivers.recordings.recording import Recording, recording_of
 from drivers.recordings.rows import Rows, invalid
 from protocols.measurements import Spectrum
 
-READABLE = ".mpr, .mpt, or csv and parquet with the column names of BDF"
+READABLE = ".mpr, .mpt, .DTA, .z, tables of spectra as text, or csv and parquet with the column names of BDF"
 
 Reader = Callable[[Path], tuple[Rows, dict[str, str]]]
 
 _BY_SUFFIX: dict[str, Reader] = {
     ".csv": bdf.read_csv,
     ".txt": bdf.read_csv,
+    ".tsv": bdf.read_csv,
+    ".dat": bdf.read_csv,
+    ".dta": gamry.read_dta,
+    ".z": zplot.read_z,
     ".parquet": bdf.read_parquet,
     ".mpr": mpr.read_mpr,
     ".mpt": mpt.read_mpt,
@@ -42,15 +46,23 @@ def open_recording(path: Path | str, current_A: float | None = None) -> Recordin
 def read_spectra(path: Path | str) -> list[Spectrum]:
     """Read the impedance spectra of a file, in the order of time.
 
-    A csv needs ``frequency_hertz, real_impedance_ohm, imaginary_impedance_ohm``; ``index`` tells spectra
-    apart, else each return of the frequency begins a new one; ``time`` is in s. Raises InvalidFileError if
-    the file can't be read or holds no spectrum.
+    A table of text says by its headings what its columns are (:mod:`drivers.recordings.spectra`); ``index``
+    tells spectra apart, else each return of the frequency begins a new one; ``time`` is in s. Raises
+    InvalidFileError if the file can't be read or holds no spectrum.
+    """
+    return list(read_spectra_and_note(path)[0])
+
+
+def read_spectra_and_note(path: Path | str) -> tuple[tuple[Spectrum, ...], str]:
+    """Read spectra as :func:`read_spectra` does, with a note on how the file was understood.
+
+    The note is for a person, and empty where the file says everything itself.
     """
     source = Path(path)
     recording = open_recording(source)
     if not recording.spectra:
         raise invalid(source, "the file holds no impedance spectra", "give a file with rows of a frequency")
-    return list(recording.spectra)
+    return recording.spectra, recording.metadata.get("note", "")
 
 
 def _reader(source: Path) -> Reader:
@@ -64,6 +76,10 @@ def _reader(source: Path) -> Reader:
         return mpt.read_mpt
     if head.startswith(bdf.PARQUET_MAGIC):
         return bdf.read_parquet
+    if head.split(maxsplit=1)[:1] == [gamry.MAGIC]:
+        return gamry.read_dta
+    if head.upper().startswith(zplot.MAGIC):
+        return zplot.read_z
     return _reader_by_name(source)
 
 
