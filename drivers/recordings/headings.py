@@ -95,6 +95,8 @@ def read_heading(text: str, source: Path, line: int, unit: str | None = None) ->
     unit = _plain(unit or "").strip("()[]")
     if not unit or quantity == "index":
         return Heading(quantity, sign, has_unit=quantity == "index")
+    if quantity == "phase" and unit.lower() not in _ANGLES:
+        return Heading(quantity, sign, has_unit=False)  # mostly beside Z′ and Z″, where it is not needed
     return Heading(quantity, sign * _factor(quantity, unit, text, source, line), has_unit=True)
 
 
@@ -110,7 +112,8 @@ def _quantity(name: str) -> tuple[str | None, float]:
     sign = 1.0
     if match := _MINUS.match(name):
         name, sign = name[match.end() :], -1.0
-    plain = re.sub(r"[\s_]", "", name).lower()
+    plain = re.sub(r"[\s_]", "", name)
+    plain = plain.lower() if plain != "T" else ""  # a temperature, not a time
     return next((quantity for quantity, names in NAMES.items() if plain in names), None), sign
 
 
@@ -126,7 +129,7 @@ def _factor(quantity: str, unit: str, text: str, source: Path, line: int) -> flo
             "divide by the electrode area, and write the unit Ohm",
             line,
         )
-    usual = {"frequency": "Hz, kHz, MHz or mHz", "time": "s, min or h", "phase": "deg or rad"}
+    usual = {"frequency": "Hz, kHz, MHz or mHz", "time": "s, min or h"}
     raise invalid(
         source,
         f"column {text.strip()!r}: the unit {unit!r} is not understood",

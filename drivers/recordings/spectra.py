@@ -1,8 +1,8 @@
 """Tables of spectra as other programs write them: columns that their headings name, or f, Z′, Z″ without any.
 
 The line of headings is looked for: what stands before it (the settings of a measurement) is skipped. Units
-may stand in a line below it. Without headings there have to be three columns. What had to be taken for granted
-(no unit, no headings) is in the metadata as ``note``, for a person to read.
+may stand in a line below it. Without headings there have to be three columns. What had to be taken for
+granted (no unit, no headings) is in the metadata as ``note``, for a person to read.
 """
 
 from __future__ import annotations

@@ -149,6 +149,13 @@ def test_modulus_and_phase_stand_for_real_and_imaginary(tmp_path: Path) -> None:
     np.testing.assert_allclose(spectrum.impedance(), expected)
 
 
+def test_columns_of_other_things_are_passed_over(tmp_path: Path) -> None:
+    head = "T/°C;Freq/Hz;Zreal/Ohm;Zimag/Ohm;Phase (?);E/V"
+    rows = [f"25;{f};{re};{im};x;" for f, re, im in zip(F, Z_REAL, Z_IMAG, strict=True)]
+    path = write(tmp_path / "z.csv", "\n".join([head, *rows]).replace(";x;", ";1;"))
+    assert_is_the_spectrum(read_spectra(path)[0])
+
+
 def test_an_index_that_counts_points_does_not_split_spectra(tmp_path: Path) -> None:
     head = "Index;Frequency (Hz);Z' (Ω);-Z'' (Ω);Time (s)"
     nova = write(tmp_path / "nova.txt", f"{head}\n1;100;1;1;0\n2;10;2;1;1\n3;1;3;1;2\n")
