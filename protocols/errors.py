@@ -51,6 +51,20 @@ class QuantityError(SandtimeError):
         super().__init__(message)
 
 
+class CircuitError(SandtimeError):
+    """A text is no equivalent circuit. ``column``: where in it, 1-based; ``hint`` says what to write."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, column: int, message: str, hint: str) -> None:
+        self.column, self.hint = column, hint
+        super().__init__(f"circuit '{text}', column {column}: {message}" + (f"\n    {hint}" if hint else ""))
+
+
+class SpectrumError(SandtimeError):
+    """A spectrum does not allow what is asked of it: too few points, or values that are no impedance."""
+
+
 class UnreachableError(SandtimeError):
     """The daemon or an instrument does not answer."""
 

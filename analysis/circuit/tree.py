@@ -1,0 +1,166 @@
+"""A circuit as a tree: elements in series and in parallel, its impedance and the derivatives of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.circuit.elements import Kind
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+Values = Mapping[str, tuple[float, ...]]
+"""Parameters by the name of their element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One number of a circuit. All are positive; an exponent is at most 1."""
+
+    name: str
+    unit: str
+    exponent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A leaf."""
+
+    kind: Kind
+    name: str
+
+    @property
+    def text(self) -> str:
+        """Return the element's name."""
+        return self.name
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the element's parameters: ``R1``; ``CPE1_Q`` and ``CPE1_alpha``."""
+        pairs = zip(self.kind.suffixes, self.kind.units, strict=True)
+        return tuple(
+            Parameter(f"{self.name}_{suffix}" if suffix else self.name, unit, suffix == "alpha")
+            for suffix, unit in pairs
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Parts through which the same current flows."""
+
+    parts: tuple[Node, ...]
+
+    @property
+    def text(self) -> str:
+        """Return the parts with hyphens between them."""
+        return "-".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Branches at the same voltage."""
+
+    parts: tuple[Node, ...]
+
+    @property
+    def text(self) -> str:
+        """Return ``p(…,…)``."""
+        return f"p({','.join(part.text for part in self.parts)})"
+
+
+Node = Element | Series | Parallel
+
+
+def elements(node: Node) -> Iterator[Element]:
+    """Yield the elements under a node in the order of the text."""
+    if isinstance(node, Element):
+        yield node
+    else:
+        for part in node.parts:
+            yield from elements(part)
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """An equivalent circuit. Values are given in the order of :attr:`parameters`, all > 0."""
+
+    root: Node
+
+    @cached_property
+    def text(self) -> str:
+        """The circuit in impedance.py's notation; parsing it gives this circuit again."""
+        return self.root.text
+
+    @cached_property
+    def elements(self) -> tuple[Element, ...]:
+        """The elements in the order of the text."""
+        return tuple(elements(self.root))
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters of all elements in the order of the text."""
+        return tuple(parameter for element in self.elements for parameter in element.parameters)
+
+    @cached_property
+    def places(self) -> Mapping[str, slice]:
+        """Where the parameters of an element stand among all."""
+        found, begin = {}, 0
+        for element in self.elements:
+            found[element.name] = slice(begin, begin + len(element.kind.suffixes))
+            begin += len(element.kind.suffixes)
+        return found
+
+    def by_element(self, values: Sequence[float] | Floats) -> Values:
+        """Return the values of each element. Raises ValueError unless there is one for each parameter."""
+        if len(values) != len(self.parameters):
+            raise ValueError(f"{self.text} has {len(self.parameters)} parameters, not {len(values)}")
+        numbers = np.asarray(values, dtype=float).tolist()
+        return {name: tuple(numbers[place]) for name, place in self.places.items()}
+
+    def impedance(self, frequency_Hz: Floats, values: Sequence[float] | Floats) -> Complexes:
+        """Return Z in Ω at each f in Hz, shape (n,)."""
+        return _impedance(self.root, np.asarray(frequency_Hz, dtype=float), self.by_element(values))
+
+    def jacobian(self, frequency_Hz: Floats, values: Sequence[float] | Floats) -> Complexes:
+        """Return ∂Z/∂parameter, shape (n, parameters)."""
+        return self.impedance_and_rows(np.asarray(frequency_Hz, dtype=float), values)[1].T
+
+    def impedance_and_rows(
+        self, frequency_Hz: Floats, values: Sequence[float] | Floats
+    ) -> tuple[Complexes, Complexes]:
+        """Return Z, shape (n,), and its derivatives, a row for each parameter, shape (parameters, n)."""
+        return _with_rows(self.root, frequency_Hz, self.by_element(values))
+
+
+def _impedance(node: Node, f: Floats, values: Values) -> Complexes:
+    if isinstance(node, Element):
+        return node.kind.impedance(f, *values[node.name])
+    parts = [_impedance(part, f, values) for part in node.parts]
+    return _sum(parts) if isinstance(node, Series) else 1 / _sum([1 / part for part in parts])
+
+
+def _with_rows(node: Node, f: Floats, values: Values) -> tuple[Complexes, Complexes]:
+    """Return Z of a node and its derivatives by the chain rule: ∂Z/∂Z_k is 1 in series, (Z/Z_k)² in
+    parallel.
+    """
+    if isinstance(node, Element):
+        numbers = values[node.name]
+        z = node.kind.impedance(f, *numbers)
+        return z, node.kind.gradient(f, z, *numbers)
+    parts = [_with_rows(part, f, values) for part in node.parts]
+    if isinstance(node, Series):
+        return _sum([z for z, _ in parts]), np.concatenate([rows for _, rows in parts])
+    whole = 1 / _sum([1 / z for z, _ in parts])
+    return whole, np.concatenate([rows * (whole / z) ** 2 for z, rows in parts])
+
+
+def _sum(parts: Sequence[Complexes]) -> Complexes:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
