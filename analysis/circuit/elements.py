@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,24 @@ from protocols import impedance as z_of
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """The frequencies of a spectrum, with what the derivatives of all elements take from them."""
+
+    f: Floats
+    """In Hz, shape (n,)."""
+
+    @cached_property
+    def s(self) -> Complexes:
+        """jω in rad/s."""
+        return np.asarray(2j * np.pi * self.f)
+
+    @cached_property
+    def log_s(self) -> Complexes:
+        """ln jω."""
+        return np.asarray(np.log(self.s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +48,44 @@ class Kind:
     units: tuple[str, ...]
     impedance: Callable[..., Complexes]
     """f in Hz and the parameters to Z in Ω, shape (n,)."""
-    gradient: Callable[..., Complexes]
-    """f, Z and the parameters to ∂Z/∂parameter, shape (parameters, n)."""
+    derive: Callable[..., None]
+    """Rows to fill, the sweep, Z and the parameters; a row is ∂Z/∂ln p, of an exponent ∂Z/∂α, shape (n,).
+
+    The logarithm is what a fit moves, and spares a division by each parameter.
+    """
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return len(self.suffixes)
 
 
 def _resistance(f: Floats, r: float) -> Complexes:
     return np.full(len(f), r, dtype=np.complex128)
 
 
-def _proportional(f: Floats, z: Complexes, value: float) -> Complexes:
-    return (z / value)[np.newaxis]
+def _proportional(rows: Complexes, sweep: Sweep, z: Complexes, value: float) -> None:
+    rows[0] = z
 
 
-def _reciprocal(f: Floats, z: Complexes, value: float) -> Complexes:
-    return (-z / value)[np.newaxis]
+def _reciprocal(rows: Complexes, sweep: Sweep, z: Complexes, value: float) -> None:
+    np.negative(z, out=rows[0])
 
 
-def _of_constant_phase(f: Floats, z: Complexes, q: float, alpha: float) -> Complexes:
-    return np.stack([-z / q, -z * (np.log(2 * np.pi * f) + 0.5j * np.pi)])
+def _of_constant_phase(rows: Complexes, sweep: Sweep, z: Complexes, q: float, alpha: float) -> None:
+    np.negative(z, out=rows[0])
+    np.multiply(rows[0], sweep.log_s, out=rows[1])
 
 
-def _of_finite_length(f: Floats, z: Complexes, r: float, tau: float) -> Complexes:
-    # With u = √(jωτ): ∂Z/∂τ = (u/2τ) ∂Z/∂u, and tanh u = uZ/R.
-    tanh_squared = 2j * np.pi * f * tau * (z / r) ** 2
-    return np.stack([z / r, (r * (1 - tanh_squared) - z) / (2 * tau)])
+def _of_diffusion(rows: Complexes, sweep: Sweep, z: Complexes, r: float, tau: float) -> None:
+    # With u = √(jωτ) both Ws and Wo obey ∂Z/∂ln τ = (R − u²Z²/R − Z)/2: tanh u = uZ/R, or coth u is.
+    rows[0] = z
+    rows[1] = 0.5 * (r - (tau / r) * sweep.s * z**2 - z)
 
 
-def _of_finite_space(f: Floats, z: Complexes, r: float, tau: float) -> Complexes:
-    coth_squared = 2j * np.pi * f * tau * (z / r) ** 2
-    return np.stack([z / r, (r * (1 - coth_squared) - z) / (2 * tau)])
-
-
-def _of_gerischer(f: Floats, z: Complexes, r: float, tau: float) -> Complexes:
-    s = 2j * np.pi * f
-    return np.stack([z / r, -0.5 * z * s / (1 + s * tau)])
+def _of_gerischer(rows: Complexes, sweep: Sweep, z: Complexes, r: float, tau: float) -> None:
+    rows[0] = z
+    rows[1] = -0.5 * z * (sweep.s * tau) / (1 + sweep.s * tau)
 
 
 KINDS = {
@@ -86,7 +109,7 @@ KINDS = {
             ("R", "tau"),
             ("Ω", "s"),
             z_of.finite_space_diffusion,
-            _of_finite_space,
+            _of_diffusion,
         ),
         Kind(
             "Ws",
@@ -94,7 +117,7 @@ KINDS = {
             ("R", "tau"),
             ("Ω", "s"),
             z_of.finite_diffusion,
-            _of_finite_length,
+            _of_diffusion,
         ),
         Kind(
             "G",

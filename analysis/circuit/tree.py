@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.circuit.elements import Kind
+from analysis.circuit.elements import Kind, Sweep
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -91,6 +91,9 @@ class Circuit:
 
     root: Node
 
+    def __hash__(self) -> int:
+        return hash(self.text)
+
     @cached_property
     def text(self) -> str:
         """The circuit in impedance.py's notation; parsing it gives this circuit again."""
@@ -111,8 +114,8 @@ class Circuit:
         """Where the parameters of an element stand among all."""
         found, begin = {}, 0
         for element in self.elements:
-            found[element.name] = slice(begin, begin + len(element.kind.suffixes))
-            begin += len(element.kind.suffixes)
+            found[element.name] = slice(begin, begin + element.kind.size)
+            begin += element.kind.size
         return found
 
     def by_element(self, values: Sequence[float] | Floats) -> Values:
@@ -122,19 +125,31 @@ class Circuit:
         numbers = np.asarray(values, dtype=float).tolist()
         return {name: tuple(numbers[place]) for name, place in self.places.items()}
 
+    @cached_property
+    def exponents(self) -> tuple[bool, ...]:
+        """Which parameters are exponents."""
+        return tuple(parameter.exponent for parameter in self.parameters)
+
     def impedance(self, frequency_Hz: Floats, values: Sequence[float] | Floats) -> Complexes:
         """Return Z in Ω at each f in Hz, shape (n,)."""
         return _impedance(self.root, np.asarray(frequency_Hz, dtype=float), self.by_element(values))
 
     def jacobian(self, frequency_Hz: Floats, values: Sequence[float] | Floats) -> Complexes:
         """Return ∂Z/∂parameter, shape (n, parameters)."""
-        return self.impedance_and_rows(np.asarray(frequency_Hz, dtype=float), values)[1].T
+        numbers = np.asarray(values, dtype=float)
+        _, rows = self.derive(Sweep(np.asarray(frequency_Hz, dtype=float)), numbers.tolist())
+        return np.asarray((rows / np.where(self.exponents, 1.0, numbers)[:, np.newaxis]).T)
 
-    def impedance_and_rows(
-        self, frequency_Hz: Floats, values: Sequence[float] | Floats
-    ) -> tuple[Complexes, Complexes]:
-        """Return Z, shape (n,), and its derivatives, a row for each parameter, shape (parameters, n)."""
-        return _with_rows(self.root, frequency_Hz, self.by_element(values))
+    def derive(self, sweep: Sweep, values: list[float]) -> tuple[Complexes, Complexes]:
+        """Return Z, shape (n,), and a row for each parameter, shape (parameters, n).
+
+        A row is ∂Z/∂ln p, and ∂Z/∂α for an exponent.
+        """
+        if len(values) != len(self.parameters):
+            raise ValueError(f"{self.text} has {len(self.parameters)} parameters, not {len(values)}")
+        rows = np.empty((len(values), len(sweep.f)), dtype=np.complex128)
+        z, _ = _derive(self.root, sweep, values, rows, 0)
+        return z, rows
 
 
 def _impedance(node: Node, f: Floats, values: Values) -> Complexes:
@@ -144,19 +159,32 @@ def _impedance(node: Node, f: Floats, values: Values) -> Complexes:
     return _sum(parts) if isinstance(node, Series) else 1 / _sum([1 / part for part in parts])
 
 
-def _with_rows(node: Node, f: Floats, values: Values) -> tuple[Complexes, Complexes]:
-    """Return Z of a node and its derivatives by the chain rule: ∂Z/∂Z_k is 1 in series, (Z/Z_k)² in
-    parallel.
+def _derive(
+    node: Node, sweep: Sweep, values: list[float], rows: Complexes, begin: int
+) -> tuple[Complexes, int]:
+    """Fill the rows of a node from ``begin`` on; return its Z and the first row behind.
+
+    The chain rule: ∂Z/∂Z_k of a part is 1 in series and (Z/Z_k)² in parallel.
     """
     if isinstance(node, Element):
-        numbers = values[node.name]
-        z = node.kind.impedance(f, *numbers)
-        return z, node.kind.gradient(f, z, *numbers)
-    parts = [_with_rows(part, f, values) for part in node.parts]
+        end = begin + node.kind.size
+        numbers = values[begin:end]
+        z = node.kind.impedance(sweep.f, *numbers)
+        node.kind.derive(rows[begin:end], sweep, z, *numbers)
+        return z, end
+    parts, edges = [], [begin]
+    for part in node.parts:
+        z, end = _derive(part, sweep, values, rows, edges[-1])
+        parts.append(z)
+        edges.append(end)
     if isinstance(node, Series):
-        return _sum([z for z, _ in parts]), np.concatenate([rows for _, rows in parts])
-    whole = 1 / _sum([1 / z for z, _ in parts])
-    return whole, np.concatenate([rows * (whole / z) ** 2 for z, rows in parts])
+        return _sum(parts), edges[-1]
+    inverses = [1 / z for z in parts]
+    whole = 1 / _sum(inverses)
+    for inverse, first, last in zip(inverses, edges, edges[1:], strict=False):
+        share = whole * inverse
+        rows[first:last] *= share * share
+    return whole, edges[-1]
 
 
 def _sum(parts: Sequence[Complexes]) -> Complexes:
