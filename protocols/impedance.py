@@ -30,8 +30,8 @@ def capacitor(frequency_Hz: ArrayLike, capacitance_F: float) -> ComplexArray:
 def constant_phase(frequency_Hz: ArrayLike, q: float, alpha: float) -> ComplexArray:
     """Z of a constant-phase element, 1/(Q(jω)^α), Q in S·s^α, 0 < α ≤ 1."""
     omega = 2 * np.pi * np.asarray(frequency_Hz, dtype=float)
-    # (jω)^α = j^α·ω^α: a power of real numbers costs a third of one of complex numbers.
-    return np.asarray(cmath.exp(-0.5j * np.pi * alpha) / q * omega**-alpha)
+    # (jω)^α = j^α·exp(α ln ω): real functions cost a third of a power of complex numbers.
+    return np.asarray(cmath.exp(-0.5j * np.pi * alpha) / q * np.exp(-alpha * np.log(omega)))
 
 
 def warburg(frequency_Hz: ArrayLike, sigma: float) -> ComplexArray:

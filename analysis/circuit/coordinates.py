@@ -17,7 +17,6 @@ from analysis.circuit.starts import sites
 from analysis.circuit.tree import Circuit
 
 Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
 
 _LARGEST = 80.0
 """Coordinates beyond ±80 are drawn back: no spectrum holds 1e-35 Ω, and nothing may overflow."""
@@ -62,12 +61,17 @@ class Coordinates:
             x[alpha] = math.log(inside / (1 - inside))
         return x
 
-    def turn(self, rows: Complexes, x: Floats) -> None:
-        """Turn derivatives to ln p and α into those to the coordinates, in place."""
+    def turn(self, x: Floats) -> Floats:
+        """Return the matrix that turns derivatives to ln p and α into those to the coordinates.
+
+        Shape (coordinates, parameters).
+        """
+        matrix = np.eye(len(x))
         for q, alpha, log_omega in self._phases:
-            rows[alpha] -= log_omega * rows[q]
             # α(1 − α), without losing 1 − α where it is tiny.
-            rows[alpha] *= _sigmoid(float(x[alpha])) * _sigmoid(-float(x[alpha]))
+            slope = _sigmoid(float(x[alpha])) * _sigmoid(-float(x[alpha]))
+            matrix[alpha, alpha], matrix[alpha, q] = slope, -log_omega * slope
+        return matrix
 
 
 @lru_cache(maxsize=64)

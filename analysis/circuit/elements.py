@@ -6,6 +6,7 @@ is shared with the simulated cells: :mod:`protocols.impedance`.
 
 from __future__ import annotations
 
+import cmath
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ Complexes = NDArray[np.complex128]
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """The frequencies of a spectrum, with what the derivatives of all elements take from them."""
+    """The frequencies of a spectrum, with what does not change when parameters do."""
 
     f: Floats
     """In Hz, shape (n,)."""
@@ -36,6 +37,21 @@ class Sweep:
         """ln jω."""
         return np.asarray(np.log(self.s))
 
+    @cached_property
+    def log_omega(self) -> Floats:
+        """ln ω."""
+        return np.asarray(self.log_s.real)
+
+    @cached_property
+    def capacitor(self) -> Complexes:
+        """Z of 1 F."""
+        return z_of.capacitor(self.f, 1.0)
+
+    @cached_property
+    def warburg(self) -> Complexes:
+        """Z of 1 Ω s^-1/2."""
+        return z_of.warburg(self.f, 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -47,7 +63,7 @@ class Kind:
     """What is put behind the element's name for each parameter; empty for the only one."""
     units: tuple[str, ...]
     impedance: Callable[..., Complexes]
-    """f in Hz and the parameters to Z in Ω, shape (n,)."""
+    """Sweep and parameters to Z in Ω, shape (n,)."""
     derive: Callable[..., None]
     """Rows to fill, the sweep, Z and the parameters; a row is ∂Z/∂ln p, of an exponent ∂Z/∂α, shape (n,).
 
@@ -60,8 +76,30 @@ class Kind:
         return len(self.suffixes)
 
 
-def _resistance(f: Floats, r: float) -> Complexes:
-    return np.full(len(f), r, dtype=np.complex128)
+def _resistor(sweep: Sweep, r: float) -> Complexes:
+    return np.full(len(sweep.f), r, dtype=np.complex128)
+
+
+def _capacitor(sweep: Sweep, c: float) -> Complexes:
+    return (1 / c) * sweep.capacitor
+
+
+def _inductor(sweep: Sweep, inductance: float) -> Complexes:
+    return inductance * sweep.s
+
+
+def _warburg(sweep: Sweep, sigma: float) -> Complexes:
+    return sigma * sweep.warburg
+
+
+def _constant_phase(sweep: Sweep, q: float, alpha: float) -> Complexes:
+    # As z_of.constant_phase, with the logarithm taken once.
+    return (cmath.exp(-0.5j * np.pi * alpha) / q) * np.exp(-alpha * sweep.log_omega)
+
+
+def _shared(function: Callable[..., Complexes]) -> Callable[..., Complexes]:
+    """Return a function of the frequencies as one of the sweep."""
+    return lambda sweep, *values: function(sweep.f, *values)
 
 
 def _proportional(rows: Complexes, sweep: Sweep, z: Complexes, value: float) -> None:
@@ -91,24 +129,24 @@ def _of_gerischer(rows: Complexes, sweep: Sweep, z: Complexes, r: float, tau: fl
 KINDS = {
     kind.letters: kind
     for kind in (
-        Kind("R", "resistor", ("",), ("Ω",), _resistance, _proportional),
-        Kind("C", "capacitor", ("",), ("F",), z_of.capacitor, _reciprocal),
-        Kind("L", "inductor", ("",), ("H",), z_of.inductor, _proportional),
+        Kind("R", "resistor", ("",), ("Ω",), _resistor, _proportional),
+        Kind("C", "capacitor", ("",), ("F",), _capacitor, _reciprocal),
+        Kind("L", "inductor", ("",), ("H",), _inductor, _proportional),
         Kind(
             "CPE",
             "constant-phase element",
             ("Q", "alpha"),
             ("S s^α", ""),
-            z_of.constant_phase,
+            _constant_phase,
             _of_constant_phase,
         ),
-        Kind("W", "semi-infinite diffusion (Warburg)", ("",), ("Ω s^-1/2",), z_of.warburg, _proportional),
+        Kind("W", "semi-infinite diffusion (Warburg)", ("",), ("Ω s^-1/2",), _warburg, _proportional),
         Kind(
             "Wo",
             "finite-space diffusion, reflecting (open)",
             ("R", "tau"),
             ("Ω", "s"),
-            z_of.finite_space_diffusion,
+            _shared(z_of.finite_space_diffusion),
             _of_diffusion,
         ),
         Kind(
@@ -116,7 +154,7 @@ KINDS = {
             "finite-length diffusion, transmissive (short)",
             ("R", "tau"),
             ("Ω", "s"),
-            z_of.finite_diffusion,
+            _shared(z_of.finite_diffusion),
             _of_diffusion,
         ),
         Kind(
@@ -124,7 +162,7 @@ KINDS = {
             "diffusion with reaction (Gerischer)",
             ("R", "tau"),
             ("Ω", "s"),
-            z_of.gerischer,
+            _shared(z_of.gerischer),
             _of_gerischer,
         ),
     )

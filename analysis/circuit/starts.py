@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.circuit.elements import Sweep
 from analysis.circuit.tree import Circuit, Element, Node, Series, elements
 
 Floats = NDArray[np.float64]
@@ -27,7 +28,7 @@ TAIL_ALPHA = 0.9
 MOST_COMBINATIONS = 400
 LEAST_SHARE = 0.01
 """What no start goes below, of |Z|: an element that is absent from the start would never be found."""
-MULT = 2
+TIMES_A_DECADE = 2
 DRAWS = 60
 _SEED = 1
 
@@ -64,7 +65,7 @@ class Site:
         if self.element.kind.letters in ("C", "CPE"):
             return np.asarray(s**-self.alpha)
         second = (tau_s,) if self.timed else ()
-        return self.element.kind.impedance(f, 1.0, *second)
+        return self.element.kind.impedance(Sweep(f), 1.0, *second)
 
     def values(self, size: float, tau_s: float) -> dict[str, tuple[float, ...]]:
         """Return the parameters of its elements."""
@@ -165,15 +166,15 @@ def _draw(circuit: Circuit, rng: np.random.Generator, f: Floats, size: Floats) -
 
 @lru_cache(maxsize=32)
 def _grid(circuit: Circuit, frequencies: bytes) -> _Grid:
-    """Return the grid of a circuit at some frequencies: about one time a decade, fewer for many arcs."""
+    """Return the grid of a circuit at some frequencies: fewer times for many arcs."""
     f = np.frombuffer(frequencies)
-    decades = round(MULT * math.log10(f.max() / f.min())) + 1
+    times = round(TIMES_A_DECADE * math.log10(f.max() / f.min())) + 1
     groups: dict[str, int] = {}
     for site in sites(circuit.root):
         if site.timed:
             groups[site.group] = groups.get(site.group, 0) + 1
     fewest = max(groups.values(), default=1)
-    times = max(decades, fewest, 3)
+    times = max(times, fewest, 3)
     while times > fewest and math.prod(math.comb(times, k) for k in groups.values()) > MOST_COMBINATIONS:
         times -= 1
     edge = 0.5 / (2 * np.pi * f.max()), 2 / (2 * np.pi * f.min())

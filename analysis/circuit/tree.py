@@ -132,12 +132,12 @@ class Circuit:
 
     def impedance(self, frequency_Hz: Floats, values: Sequence[float] | Floats) -> Complexes:
         """Return Z in Ω at each f in Hz, shape (n,)."""
-        return _impedance(self.root, np.asarray(frequency_Hz, dtype=float), self.by_element(values))
+        return _impedance(self.root, _sweep(frequency_Hz), self.by_element(values))
 
     def jacobian(self, frequency_Hz: Floats, values: Sequence[float] | Floats) -> Complexes:
         """Return ∂Z/∂parameter, shape (n, parameters)."""
         numbers = np.asarray(values, dtype=float)
-        _, rows = self.derive(Sweep(np.asarray(frequency_Hz, dtype=float)), numbers.tolist())
+        _, rows = self.derive(_sweep(frequency_Hz), numbers.tolist())
         return np.asarray((rows / np.where(self.exponents, 1.0, numbers)[:, np.newaxis]).T)
 
     def derive(self, sweep: Sweep, values: list[float]) -> tuple[Complexes, Complexes]:
@@ -152,10 +152,14 @@ class Circuit:
         return z, rows
 
 
-def _impedance(node: Node, f: Floats, values: Values) -> Complexes:
+def _sweep(frequency_Hz: Floats) -> Sweep:
+    return Sweep(np.asarray(frequency_Hz, dtype=float))
+
+
+def _impedance(node: Node, sweep: Sweep, values: Values) -> Complexes:
     if isinstance(node, Element):
-        return node.kind.impedance(f, *values[node.name])
-    parts = [_impedance(part, f, values) for part in node.parts]
+        return node.kind.impedance(sweep, *values[node.name])
+    parts = [_impedance(part, sweep, values) for part in node.parts]
     return _sum(parts) if isinstance(node, Series) else 1 / _sum([1 / part for part in parts])
 
 
@@ -169,7 +173,7 @@ def _derive(
     if isinstance(node, Element):
         end = begin + node.kind.size
         numbers = values[begin:end]
-        z = node.kind.impedance(sweep.f, *numbers)
+        z = node.kind.impedance(sweep, *numbers)
         node.kind.derive(rows[begin:end], sweep, z, *numbers)
         return z, end
     parts, edges = [], [begin]
