@@ -26,6 +26,7 @@ _LONGEST_STEP = 1.0
 _FIRST_DAMPING = 1e-3
 """Small: starts are near. A well seen parameter has a curvature of about the number of points."""
 _LEAST_DAMPING = 1e-10
+"""Of the sum of all curvatures, so that directions that change nothing don't make the equations singular."""
 _NEGLIGIBLE = 1e-5
 """A step that lowers the sum of squares by less than this part of it moves no parameter by more than a
 twentieth of its standard deviation (for 100 points)."""
@@ -68,7 +69,7 @@ class Problem:
         if minimum.converged and minimum.lag1 < GOOD_LAG1:
             return True
         rms = math.sqrt(minimum.squares / len(minimum.residuals))
-        return rms < GOOD_RMS * float(np.mean(np.abs(self.z) * self.weight))
+        return rms < GOOD_RMS
 
 
 def descend(problem: Problem, start: Floats) -> Minimum:
@@ -81,7 +82,8 @@ def descend(problem: Problem, start: Floats) -> Minimum:
     at = _place(problem, coordinates, coordinates.point(start))
     damping, growth, unit = _FIRST_DAMPING, 2.0, np.eye(len(start))
     for _ in range(_MOST_STEPS):
-        step = -np.linalg.solve(at.curvature + damping * unit, at.slope)
+        least = _LEAST_DAMPING * float(np.trace(at.curvature))
+        step = -np.linalg.solve(at.curvature + max(damping, least) * unit, at.slope)
         step *= min(1.0, _LONGEST_STEP / float(np.abs(step).max()))
         expected = -float(step @ (2.0 * at.slope + at.curvature @ step))
         if expected <= _NEGLIGIBLE * at.squares or at.squares <= _NUMERICAL:
@@ -90,8 +92,7 @@ def descend(problem: Problem, start: Floats) -> Minimum:
         gain = (at.squares - there.squares) / expected
         if gain > 0:
             at = there
-            damping = max(_LEAST_DAMPING, damping * max(1 / 3, 1 - (2 * gain - 1) ** 3))
-            growth = 2.0
+            damping, growth = damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), 2.0
         else:
             damping, growth = damping * growth, 2 * growth
     return at.minimum(converged=False)

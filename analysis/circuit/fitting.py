@@ -27,10 +27,11 @@ Complexes = NDArray[np.complex128]
 
 Weights = Literal["modulus", "unit"]
 
-GRID_STARTS = 6
 RANDOM_STARTS = 4
 SAME = 1.001
 """Sums of squares that differ by less than this factor are the same minimum."""
+ENOUGH_VISITS = 6
+"""A minimum that so many starts have led to is taken for the lowest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,8 @@ def fit_circuit(
     _check(circuit, frequency_Hz, impedance_ohm)
     order = np.argsort(frequency_Hz)
     f, z = np.asarray(frequency_Hz, dtype=float)[order], np.asarray(impedance_ohm)[order]
-    problem = Problem(circuit, f, z, np.abs(z) if weights == "modulus" else np.ones(len(f)))
+    size = np.abs(z)
+    problem = Problem(circuit, f, z, size if weights == "modulus" else np.full(len(f), size.mean()))
     best = _best(problem, _starts(problem, start, arcs))
     return _report(problem, best, order)
 
@@ -175,21 +177,22 @@ def _starts(
     if start is not None:
         yield np.asarray(start, dtype=float)
     circuit, f, z = problem.circuit, problem.f, problem.z
-    yield from grid_starts(circuit, f, z, arcs, GRID_STARTS)
+    yield from grid_starts(circuit, f, z, arcs)
     yield from random_starts(circuit, f, z, RANDOM_STARTS)
 
 
 def _best(problem: Problem, starts: Iterator[Floats]) -> Minimum:
-    """Return the first good minimum, else the best of all, or one that two starts have led to."""
-    best = descend(problem, next(starts))
-    for start in starts:
-        if problem.good(best):
+    """Return the first good minimum, else the best of all starts, or one that several have led to."""
+    best, visits = descend(problem, next(starts)), 1
+    while not problem.good(best) and visits < ENOUGH_VISITS:
+        start = next(starts, None)
+        if start is None:
             break
         other = descend(problem, start)
-        again = max(other.squares, best.squares) < SAME * min(other.squares, best.squares)
-        best = min(best, other, key=lambda minimum: minimum.squares)
-        if again:
-            break
+        if other.squares * SAME < best.squares:
+            best, visits = other, 1
+        elif other.squares < best.squares * SAME:
+            visits += 1
     return best
 
 

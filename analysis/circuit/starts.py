@@ -25,10 +25,13 @@ Complexes = NDArray[np.complex128]
 
 ARC_ALPHA = 0.88
 TAIL_ALPHA = 0.9
-MOST_COMBINATIONS = 400
+COARSE, FINE = 300, 3000
+"""Most combinations of times that are tried, at first and where the first start has led nowhere."""
+COARSE_STARTS, FINE_STARTS = 2, 6
 LEAST_SHARE = 0.01
 """What no start goes below, of |Z|: an element that is absent from the start would never be found."""
 TIMES_A_DECADE = 2
+UNLIKE_DECADES = 0.8
 DRAWS = 60
 _SEED = 1
 
@@ -118,14 +121,12 @@ class _Grid:
     """Columns of each combination, shape (combinations, sites)."""
     taus_s: Floats
     """Time of each column; 0 where it has none."""
-    steps: NDArray[np.intp]
-    """Place of each column's time on the grid."""
 
 
 def grid_starts(
-    circuit: Circuit, f: Floats, z: Complexes, arcs: Sequence[tuple[float, float]] | None, most: int
+    circuit: Circuit, f: Floats, z: Complexes, arcs: Sequence[tuple[float, float]] | None = None
 ) -> Iterator[Floats]:
-    """Yield up to ``most`` starts, the most promising first; none like another.
+    """Yield starts, the most promising first; none like another of the same grid.
 
     ``arcs``: (τ in s, resistance in Ω) that are known. The largest are given to the circuit's arcs, for one
     start more, the first.
@@ -133,10 +134,11 @@ def grid_starts(
     if arcs:
         given = _given_grid(circuit, f, arcs)
         yield _start(circuit, given, given.combinations[0], _sizes(given, z)[0][0], dict(arcs))
-    grid = _grid(circuit, f.tobytes())
-    sizes, squares = _sizes(grid, z)
-    for place in _unlike(grid, squares, most):
-        yield _start(circuit, grid, grid.combinations[place], sizes[place], {})
+    for combinations, most in ((COARSE, COARSE_STARTS), (FINE, FINE_STARTS)):
+        grid = _grid(circuit, f.tobytes(), combinations)
+        sizes, squares = _sizes(grid, z)
+        for place in _unlike(grid, squares, most):
+            yield _start(circuit, grid, grid.combinations[place], sizes[place], {})
 
 
 def random_starts(circuit: Circuit, f: Floats, z: Complexes, most: int) -> list[Floats]:
@@ -165,7 +167,7 @@ def _draw(circuit: Circuit, rng: np.random.Generator, f: Floats, size: Floats) -
 
 
 @lru_cache(maxsize=32)
-def _grid(circuit: Circuit, frequencies: bytes) -> _Grid:
+def _grid(circuit: Circuit, frequencies: bytes, most: int) -> _Grid:
     """Return the grid of a circuit at some frequencies: fewer times for many arcs."""
     f = np.frombuffer(frequencies)
     times = round(TIMES_A_DECADE * math.log10(f.max() / f.min())) + 1
@@ -175,7 +177,7 @@ def _grid(circuit: Circuit, frequencies: bytes) -> _Grid:
             groups[site.group] = groups.get(site.group, 0) + 1
     fewest = max(groups.values(), default=1)
     times = max(times, fewest, 3)
-    while times > fewest and math.prod(math.comb(times, k) for k in groups.values()) > MOST_COMBINATIONS:
+    while times > fewest and math.prod(math.comb(times, k) for k in groups.values()) > most:
         times -= 1
     edge = 0.5 / (2 * np.pi * f.max()), 2 / (2 * np.pi * f.min())
     between = np.geomspace(*edge, times + 2)[1:-1]
@@ -203,13 +205,12 @@ def _given_grid(circuit: Circuit, f: Floats, arcs: Sequence[tuple[float, float]]
 def _grid_of(circuit: Circuit, f: Floats, taus: dict[str, Floats], groups: dict[str, int]) -> _Grid:
     """Return the columns of each site at each of its times; within a group times ascend."""
     found = tuple(sites(circuit.root))
-    columns, tau_of, step_of, first = [], [], [], []
+    columns, tau_of, first = [], [], []
     for site in found:
         first.append(len(columns))
-        for step, tau in enumerate(taus[site.group] if site.timed else (0.0,)):
+        for tau in taus[site.group] if site.timed else (0.0,):
             columns.append(site.column(f, float(tau)))
             tau_of.append(float(tau))
-            step_of.append(step)
     choices = [itertools.combinations(range(len(taus[group])), count) for group, count in groups.items()]
     combinations = []
     for choice in itertools.product(*choices):
@@ -221,7 +222,6 @@ def _grid_of(circuit: Circuit, f: Floats, taus: dict[str, Floats], groups: dict[
         np.stack(columns, axis=1),
         np.array(combinations, dtype=np.intp),
         np.array(tau_of),
-        np.array(step_of, dtype=np.intp),
     )
 
 
@@ -249,15 +249,15 @@ def _sizes(grid: _Grid, z: Complexes) -> tuple[Floats, Floats]:
 
 
 def _unlike(grid: _Grid, squares: Floats, most: int) -> Iterator[int]:
-    """Yield the best combinations in turn; none whose times are within one step of those before."""
-    steps = grid.steps[grid.combinations]
+    """Yield the best combinations in turn; none whose times are all near those of one before."""
+    places = np.log10(np.maximum(grid.taus_s, np.finfo(float).tiny))[grid.combinations]
     left = squares.copy()
     for _ in range(most):
         place = int(np.argmin(left))
         if np.isinf(left[place]):
             return
         yield place
-        left[np.abs(steps - steps[place]).max(axis=1) <= 1] = np.inf
+        left[np.abs(places - places[place]).max(axis=1) <= UNLIKE_DECADES] = np.inf
 
 
 def _start(
