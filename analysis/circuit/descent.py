@@ -64,12 +64,20 @@ class Problem:
         self.weight = 1.0 / scale
         self.sweep = Sweep(f)
 
-    def good(self, minimum: Minimum) -> bool:
-        """Whether what is left is noise, or next to nothing."""
+    def relative(self, minimum: Minimum) -> Complexes:
+        """Return (Z − fit)/|Z|, shape (n,)."""
+        return np.asarray(-minimum.residuals.view(np.complex128) / (self.weight * np.abs(self.z)))
+
+    def good(self, minimum: Minimum, enough: float = 0.0) -> bool:
+        """Whether what is left is noise, or next to nothing, or has at most the rms ``enough``."""
         if minimum.converged and minimum.lag1 < GOOD_LAG1:
             return True
-        rms = math.sqrt(minimum.squares / len(minimum.residuals))
-        return rms < GOOD_RMS
+        return rms_of(self.relative(minimum)) < max(enough, GOOD_RMS)
+
+
+def rms_of(numbers: Complexes) -> float:
+    """Return the root mean square of real and imaginary parts together."""
+    return math.sqrt(float(np.vdot(numbers, numbers).real) / (2 * len(numbers)))
 
 
 def descend(problem: Problem, start: Floats) -> Minimum:
@@ -138,4 +146,4 @@ def standard_deviations(minimum: Minimum, exponents: Sequence[bool]) -> Floats:
     spread = np.sqrt(inverse * (minimum.squares / free))
     if not seen.all():
         spread[np.abs(directions[:, ~seen]).max(axis=1) > _TAKES_PART] = np.inf
-    return np.where(exponents, spread, spread * minimum.values)
+    return np.asarray(np.where(exponents, spread, spread * minimum.values))

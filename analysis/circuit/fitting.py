@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.circuit.descent import Minimum, Problem, descend, standard_deviations
+from analysis.circuit.descent import Minimum, Problem, descend, rms_of, standard_deviations
 from analysis.circuit.order import arc_times, in_order_of_time
 from analysis.circuit.starts import grid_starts, random_starts
 from analysis.circuit.tree import Circuit
@@ -30,6 +30,8 @@ Weights = Literal["modulus", "unit"]
 RANDOM_STARTS = 4
 SAME = 1.001
 """Sums of squares that differ by less than this factor are the same minimum."""
+AS_GOOD = 1.2
+"""An rms that is at most this many times that of the spectrum before is as good."""
 ENOUGH_VISITS = 6
 """A minimum that so many starts have led to is taken for the lowest."""
 
@@ -83,13 +85,7 @@ def fit_circuit(
     (noise in proportion to |Z|), or all alike. Raises SpectrumError if there are too few points for the
     parameters, or if an f is not > 0 or a Z not finite and ≠ 0.
     """
-    _check(circuit, frequency_Hz, impedance_ohm)
-    order = np.argsort(frequency_Hz)
-    f, z = np.asarray(frequency_Hz, dtype=float)[order], np.asarray(impedance_ohm)[order]
-    size = np.abs(z)
-    problem = Problem(circuit, f, z, size if weights == "modulus" else np.full(len(f), size.mean()))
-    best = _best(problem, _starts(problem, start, arcs))
-    return _report(problem, best, order)
+    return _fit(circuit, frequency_Hz, impedance_ohm, start, arcs, weights)
 
 
 def fit_series(
@@ -101,17 +97,18 @@ def fit_series(
 ) -> list[CircuitFit]:
     """Fit a circuit to spectra that follow each other, each beginning from the values of the one before.
 
-    Raises SpectrumError as :func:`fit_circuit`, with the number of the spectrum.
+    A fit about as good as the one before is taken, even where the circuit describes neither well. Raises
+    SpectrumError as :func:`fit_circuit`, with the number of the spectrum.
     """
     fits: list[CircuitFit] = []
     for index, spectrum in enumerate(spectra):
-        before = fits[-1].values if fits else None
-        f = np.asarray(spectrum.frequency_Hz)
+        f, z = np.asarray(spectrum.frequency_Hz), spectrum.impedance()
+        before = fits[-1] if fits else None
+        start, enough = (before.values, before.rms * AS_GOOD) if before else (None, 0.0)
         try:
-            fit = fit_circuit(circuit, f, spectrum.impedance(), start=before, arcs=arcs, weights=weights)
+            fits.append(_fit(circuit, f, z, start, arcs, weights, enough))
         except SpectrumError as error:
             raise SpectrumError(f"spectrum {index}: {error}") from error
-        fits.append(fit)
     return fits
 
 
@@ -151,6 +148,25 @@ def fewest_points(circuit: Circuit) -> int:
     return (len(circuit.parameters) + 4) // 2
 
 
+def _fit(
+    circuit: Circuit,
+    frequency_Hz: Floats,
+    impedance_ohm: Complexes,
+    start: Sequence[float] | Floats | None,
+    arcs: Sequence[tuple[float, float]] | None,
+    weights: Weights,
+    enough: float = 0.0,
+) -> CircuitFit:
+    """Fit as :func:`fit_circuit`; an rms of ``enough`` is good even if what is left is not noise."""
+    _check(circuit, frequency_Hz, impedance_ohm)
+    order = np.argsort(frequency_Hz)
+    f, z = np.asarray(frequency_Hz, dtype=float)[order], np.asarray(impedance_ohm)[order]
+    size = np.abs(z)
+    problem = Problem(circuit, f, z, size if weights == "modulus" else np.full(len(f), size.mean()))
+    best = _best(problem, _starts(problem, start, arcs), enough)
+    return _report(problem, best, order)
+
+
 def _check(circuit: Circuit, f: Floats, z: Complexes) -> None:
     """Raise SpectrumError if a spectrum can't be fitted."""
     if len(f) != len(z):
@@ -174,17 +190,23 @@ def _starts(
     arcs: Sequence[tuple[float, float]] | None,
 ) -> Iterator[Floats]:
     """Yield starts, the most promising first; each is made when it is asked for."""
-    if start is not None:
-        yield np.asarray(start, dtype=float)
     circuit, f, z = problem.circuit, problem.f, problem.z
+    if start is not None:
+        values = np.asarray(start, dtype=float)
+        circuit.by_element(values)
+        if not np.all(values > 0):
+            raise ValueError(f"every value of a start has to be > 0: {values}")
+        yield values
+    if arcs and not all(tau_s > 0 and resistance_ohm > 0 for tau_s, resistance_ohm in arcs):
+        raise ValueError(f"every time and resistance of an arc has to be > 0: {list(arcs)}")
     yield from grid_starts(circuit, f, z, arcs)
     yield from random_starts(circuit, f, z, RANDOM_STARTS)
 
 
-def _best(problem: Problem, starts: Iterator[Floats]) -> Minimum:
+def _best(problem: Problem, starts: Iterator[Floats], enough: float) -> Minimum:
     """Return the first good minimum, else the best of all starts, or one that several have led to."""
     best, visits = descend(problem, next(starts)), 1
-    while not problem.good(best) and visits < ENOUGH_VISITS:
+    while not problem.good(best, enough) and visits < ENOUGH_VISITS:
         start = next(starts, None)
         if start is None:
             break
@@ -201,14 +223,14 @@ def _report(problem: Problem, best: Minimum, order: NDArray[np.intp]) -> Circuit
     circuit, count = problem.circuit, len(best.residuals)
     places = in_order_of_time(circuit, best.values)
     values, std = best.values[places], standard_deviations(best, circuit.exponents)[places]
-    left = -best.residuals.view(np.complex128) / (problem.weight * np.abs(problem.z))
+    left = problem.relative(best)
     residuals = np.empty_like(left)
     residuals[order] = left
     return CircuitFit(
         circuit=circuit,
         values=values,
         std=std,
-        rms=math.sqrt(float(np.vdot(left, left).real) / count),
+        rms=rms_of(left),
         lag1=best.lag1,
         aicc=_aicc(best.squares, count, len(values) + 1),
         converged=best.converged,

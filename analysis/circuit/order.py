@@ -6,6 +6,7 @@ a series, parts of equal build are put in the order of their times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from analysis.circuit.tree import Circuit, Element, Node, Series, Values, elements
 
 Floats = NDArray[np.float64]
+
+_LARGEST_LOG = 300.0
 
 
 def in_order_of_time(circuit: Circuit, values: Floats) -> NDArray[np.intp]:
@@ -50,8 +53,8 @@ def time_of(node: Node, values: Values) -> float | None:
         found.setdefault(letters, values[element.name])
     if "R" not in found or "C" not in found:
         return None
-    q, alpha = (*found["C"], 1.0)[:2]
-    return (found["R"][0] * q) ** (1 / alpha)
+    q, alpha = found["C"][0], found["C"][1] if len(found["C"]) > 1 else 1.0
+    return math.exp(min(math.log(found["R"][0] * q) / alpha, _LARGEST_LOG))
 
 
 def _relaxing(node: Node) -> Iterator[Node]:
@@ -68,8 +71,8 @@ def _relaxing(node: Node) -> Iterator[Node]:
 def _places(circuit: Circuit, node: Node, values: Values) -> Iterator[int]:
     """Yield where the values of a node come from, its alike parts in order of time."""
     if isinstance(node, Element):
-        place = circuit.places[node.name]
-        yield from range(place.start, place.stop)
+        where = circuit.places[node.name]
+        yield from range(where.start, where.stop)
         return
     parts = list(node.parts)
     alike: dict[str, list[int]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -166,15 +167,17 @@ def _draw(circuit: Circuit, rng: np.random.Generator, f: Floats, size: Floats) -
     return np.array(values)
 
 
+def _groups(circuit: Circuit) -> dict[str, int]:
+    """Return how many sites with a time each group has."""
+    return dict(Counter(site.group for site in sites(circuit.root) if site.timed))
+
+
 @lru_cache(maxsize=32)
 def _grid(circuit: Circuit, frequencies: bytes, most: int) -> _Grid:
     """Return the grid of a circuit at some frequencies: fewer times for many arcs."""
     f = np.frombuffer(frequencies)
     times = round(TIMES_A_DECADE * math.log10(f.max() / f.min())) + 1
-    groups: dict[str, int] = {}
-    for site in sites(circuit.root):
-        if site.timed:
-            groups[site.group] = groups.get(site.group, 0) + 1
+    groups = _groups(circuit)
     fewest = max(groups.values(), default=1)
     times = max(times, fewest, 3)
     while times > fewest and math.prod(math.comb(times, k) for k in groups.values()) > most:
@@ -185,19 +188,14 @@ def _grid(circuit: Circuit, frequencies: bytes, most: int) -> _Grid:
 
 
 def _given_grid(circuit: Circuit, f: Floats, arcs: Sequence[tuple[float, float]]) -> _Grid:
-    """Return the grid whose only combination has the times given; in the middle where none is left."""
-    timed = [site for site in sites(circuit.root) if site.timed]
-    groups: dict[str, int] = {}
-    for site in timed:
-        groups[site.group] = groups.get(site.group, 0) + 1
-    largest = sorted(arcs, key=lambda arc: -arc[1])
-    taus, used = {}, 0
+    """Return the grid whose only combination has the times given; at low frequency where none is left."""
+    groups = _groups(circuit)
+    left = [tau for tau, _ in sorted(arcs, key=lambda arc: arc[1])]
+    middle, low_end = 1 / (2 * np.pi * np.sqrt(f.min() * f.max())), 1 / (2 * np.pi * f.min())
+    taus = {}
     for group, count in groups.items():
-        chosen = [tau for tau, _ in largest[used : used + count]] if group.startswith("arc") else []
-        used += len(chosen)
-        middle = 1 / (2 * np.pi * np.sqrt(f.min() * f.max()))
-        low_end = 1 / (2 * np.pi * f.min())
-        spare = np.geomspace(middle, low_end, count - len(chosen) + 1)[1:] if len(chosen) < count else []
+        chosen = [left.pop() for _ in range(count) if left] if group.startswith("arc") else []
+        spare = np.geomspace(middle, low_end, count - len(chosen) + 1)[1:].tolist()
         taus[group] = np.array(sorted([*chosen, *spare]))
     return _grid_of(circuit, f, taus, groups)
 
@@ -205,15 +203,17 @@ def _given_grid(circuit: Circuit, f: Floats, arcs: Sequence[tuple[float, float]]
 def _grid_of(circuit: Circuit, f: Floats, taus: dict[str, Floats], groups: dict[str, int]) -> _Grid:
     """Return the columns of each site at each of its times; within a group times ascend."""
     found = tuple(sites(circuit.root))
-    columns, tau_of, first = [], [], []
+    tau_of: list[float] = []
+    columns: list[Complexes] = []
+    first = []
     for site in found:
         first.append(len(columns))
-        for tau in taus[site.group] if site.timed else (0.0,):
-            columns.append(site.column(f, float(tau)))
-            tau_of.append(float(tau))
+        for tau in taus[site.group].tolist() if site.timed else [0.0]:
+            columns.append(site.column(f, tau))
+            tau_of.append(tau)
     choices = [itertools.combinations(range(len(taus[group])), count) for group, count in groups.items()]
     combinations = []
-    for choice in itertools.product(*choices):
+    for choice in itertools.islice(itertools.product(*choices), FINE):
         left = {group: iter(steps) for group, steps in zip(groups, choice, strict=True)}
         steps = [next(left[site.group]) if site.timed else 0 for site in found]
         combinations.append([begin + step for begin, step in zip(first, steps, strict=True)])
