@@ -30,7 +30,7 @@ class Coordinates:
     """Coordinates of one circuit, with ω₀ from where a descent begins."""
 
     def __init__(self, circuit: Circuit, f: Floats, start: Floats) -> None:
-        self._circuit = circuit
+        self._straight = np.eye(len(start))
         lowest, highest = 2 * np.pi * float(f.min()), 2 * np.pi * float(f.max())
         self._phases: list[tuple[int, int, float]] = []
         """Places of Q and α, and ln ω₀, of each constant-phase element."""
@@ -66,10 +66,11 @@ class Coordinates:
 
         Shape (coordinates, parameters).
         """
-        matrix = np.eye(len(x))
+        matrix = self._straight.copy()
         for q, alpha, log_omega in self._phases:
             # α(1 − α), without losing 1 − α where it is tiny.
-            slope = _sigmoid(float(x[alpha])) * _sigmoid(-float(x[alpha]))
+            logit = float(x[alpha])
+            slope = _sigmoid(logit) * _sigmoid(-logit)
             matrix[alpha, alpha], matrix[alpha, q] = slope, -log_omega * slope
         return matrix
 

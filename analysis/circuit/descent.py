@@ -90,7 +90,7 @@ def descend(problem: Problem, start: Floats) -> Minimum:
     at = _place(problem, coordinates, coordinates.point(start))
     damping, growth, unit = _FIRST_DAMPING, 2.0, np.eye(len(start))
     for _ in range(_MOST_STEPS):
-        least = _LEAST_DAMPING * float(np.trace(at.curvature))
+        least = _LEAST_DAMPING * float(at.curvature.trace())
         step = -np.linalg.solve(at.curvature + max(damping, least) * unit, at.slope)
         step *= min(1.0, _LONGEST_STEP / float(np.abs(step).max()))
         expected = -float(step @ (2.0 * at.slope + at.curvature @ step))

@@ -48,7 +48,8 @@ class CircuitFit:
     rms: float
     """Root mean square of the residuals, real and imaginary parts together."""
     lag1: float
-    """Autocorrelation of the residuals at neighbouring frequencies: noise is below :data:`GOOD_LAG1`."""
+    """Autocorrelation of the residuals at neighbouring frequencies: noise is below
+    :data:`analysis.circuit.descent.GOOD_LAG1`."""
     aicc: float
     """Akaike's criterion for few points; lower is better, among fits to the same spectrum."""
     converged: bool
@@ -180,7 +181,8 @@ def _check(circuit: Circuit, f: Floats, z: Complexes) -> None:
     if len(wrong):
         place = int(wrong[0])
         raise SpectrumError(
-            f"point {place} of the spectrum, {f[place]:g} Hz with {z[place]:g} Ω, is no impedance: leave it"
+            f"point {place} of the spectrum, {f[place]:g} Hz with {z[place]:g} Ω, is no impedance: "
+            "leave it out"
         )
 
 

@@ -135,11 +135,15 @@ def grid_starts(
     if arcs:
         given = _given_grid(circuit, f, arcs)
         yield _start(circuit, given, given.combinations[0], _sizes(given, z)[0][0], dict(arcs))
+    tried = 0
     for combinations, most in ((COARSE, COARSE_STARTS), (FINE, FINE_STARTS)):
         grid = _grid(circuit, f.tobytes(), combinations)
         sizes, squares = _sizes(grid, z)
-        for place in _unlike(grid, squares, most):
+        # For few arcs the second grid is no finer than the first, and goes on where that has ended.
+        begin = COARSE_STARTS if len(squares) == tried else 0
+        for place in itertools.islice(_unlike(grid, squares, begin + most), begin, None):
             yield _start(circuit, grid, grid.combinations[place], sizes[place], {})
+        tried = len(squares)
 
 
 def random_starts(circuit: Circuit, f: Floats, z: Complexes, most: int) -> list[Floats]:

@@ -9,13 +9,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.circuit.elements import Kind, Sweep
+from analysis.circuit.elements import Kind, Sweep, arc
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
 Values = Mapping[str, tuple[float, ...]]
 """Parameters by the name of their element."""
+
+_ARC = ["R", "CPE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,8 @@ def _derive(
         z = node.kind.impedance(sweep, *numbers)
         node.kind.derive(rows[begin:end], sweep, z, *numbers)
         return z, end
+    if _is_arc(node):
+        return arc(rows[begin : begin + 3], sweep, *values[begin : begin + 3]), begin + 3
     parts, edges = [], [begin]
     for part in node.parts:
         z, end = _derive(part, sweep, values, rows, edges[-1])
@@ -189,6 +193,12 @@ def _derive(
         share = whole * inverse
         rows[first:last] *= share * share
     return whole, edges[-1]
+
+
+def _is_arc(node: Series | Parallel) -> bool:
+    """Whether a node is p(R,CPE), of which most circuits are made."""
+    letters = [part.kind.letters for part in node.parts if isinstance(part, Element)]
+    return letters == _ARC and len(node.parts) == 2 and isinstance(node, Parallel)
 
 
 def _sum(parts: Sequence[Complexes]) -> Complexes:

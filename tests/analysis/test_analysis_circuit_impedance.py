@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from services import needs
 
-from analysis.circuit.elements import KINDS
+from analysis.circuit.elements import KINDS, Sweep
 from analysis.circuit.notation import parse_circuit
 from analysis.circuit.stock import STOCK
+from protocols import impedance as z_of
 
 FREQUENCY = np.geomspace(1e6, 1e-2, 41)
 NESTED = "R0-p(R1-p(R2-Wo1,CPE1,L1),C1)-p(Ws1,CPE2-G1)-W1"
@@ -38,6 +39,28 @@ def test_derivatives_are_those_of_differences(text: str, data: st.DataObject) ->
         size = np.abs(circuit.impedance(FREQUENCY, values))
         difference = (above - below) / 2e-5
         np.testing.assert_array_less(np.abs(rows[place] * value - difference), 1e-6 * size + 1e-12)
+
+
+def test_elements_are_those_of_simulated_cells() -> None:
+    for text, values, expected in (
+        ("C", [2e-5], z_of.capacitor(FREQUENCY, 2e-5)),
+        ("L", [2e-5], z_of.inductor(FREQUENCY, 2e-5)),
+        ("CPE", [2e-5, 0.8], z_of.constant_phase(FREQUENCY, 2e-5, 0.8)),
+        ("W", [3.0], z_of.warburg(FREQUENCY, 3.0)),
+        ("Wo", [3.0, 2.0], z_of.finite_space_diffusion(FREQUENCY, 3.0, 2.0)),
+        ("Ws", [3.0, 2.0], z_of.finite_diffusion(FREQUENCY, 3.0, 2.0)),
+        ("G", [3.0, 2.0], z_of.gerischer(FREQUENCY, 3.0, 2.0)),
+        ("p(R,CPE)", [3.0, 2e-3**0.8 / 3.0, 0.8], z_of.zarc(FREQUENCY, 3.0, 2e-3, 0.8)),
+    ):
+        np.testing.assert_allclose(parse_circuit(text).impedance(FREQUENCY, values), expected, rtol=1e-12)
+
+
+@given(text=st.sampled_from(TEXTS), seed=st.integers(0, 99))
+def test_the_impedance_that_comes_with_derivatives_is_the_same(text: str, seed: int) -> None:
+    circuit = parse_circuit(text)
+    values = np.random.default_rng(seed).uniform(0.5, 1.0, len(circuit.parameters))
+    z, _ = circuit.derive(Sweep(FREQUENCY), values.tolist())
+    np.testing.assert_allclose(z, circuit.impedance(FREQUENCY, values), rtol=1e-10)
 
 
 def test_branches_share_the_current_and_parts_add_up() -> None:
