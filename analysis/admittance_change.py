@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.kramers_kronig import high_frequency_resistance, kramers_kronig
-from analysis.spectrum_input import Complexes, Floats, usable
+from analysis.spectrum_grid import decades, interpolated, measured
+from analysis.spectrum_input import Complexes, Floats
 from protocols.measurements import Spectrum
 
 REPRODUCED = 0.005
@@ -160,7 +161,7 @@ def compare_spectra(before: Spectrum, now: Spectrum) -> Change:
     pair = _pair(before, now)
     if pair is None or np.log10(pair.f[-1] / pair.f[0]) < FLAT_DECADES:
         return Change("undecided", f"the spectra have less than {FLAT_DECADES:g} decades in common")
-    bands = [band for band in (_band(pair, inside) for inside in _decades(pair.f)) if band is not None]
+    bands = [band for band in (_band(pair, inside) for inside in decades(pair.f)) if band is not None]
     head = _band(pair, pair.head) if pair.head.sum() >= FEWEST_IN_HEAD else None
     evidence = _evidence(pair, bands, head)
     if not _has_changed(pair):
@@ -187,7 +188,7 @@ def _evidence(pair: _Pair, bands: list[_Band], head: _Band | None) -> Change:
         flat_decades=_flat_decades(bands, conductance_S),
         head_ratio=ratio,
         head_ratio_std=ratio_std,
-        low_ratio=_ratio(pair, _decades(pair.f)[0])[0],
+        low_ratio=_ratio(pair, decades(pair.f)[0])[0],
         noise=float(np.hypot(pair.noise_before, pair.noise_now)),
     )
 
@@ -202,7 +203,7 @@ def _flat(pair: _Pair, head: _Band | None, evidence: Change) -> Change:
     )
     flat = f"ΔY is real and flat over {evidence.flat_decades:.1f} decades"
     is_long = evidence.flat_decades >= FLAT_DECADES
-    lowest_ohm = float(pair.now[_decades(pair.f)[0]].real.mean())
+    lowest_ohm = float(pair.now[decades(pair.f)[0]].real.mean())
     if is_long and lowest_ohm < BELOW_BULK * pair.r_hf_ohm:
         return replace(
             found,
@@ -248,48 +249,20 @@ def _not_flat(pair: _Pair, evidence: Change) -> Change:
 
 def _pair(before: Spectrum, now: Spectrum) -> _Pair | None:
     """Bring two spectra together; None where they have too little in common."""
-    early, late = _measured(before), _measured(now)
+    early, late = measured(before), measured(now)
     if min(len(early[0]), len(late[0])) < FEWEST_POINTS:
         return None
     noise_before, noise_now = (kramers_kronig(*spectrum).noise for spectrum in (early, late))
     f, z = late
     inside = (f >= early[0][0] * (1 - 1e-6)) & (f <= early[0][-1] * (1 + 1e-6))
     f, z = f[inside], z[inside]
-    earlier = _interpolated(f, *early)
+    earlier = interpolated(f, *early)
     leads = SIGNIFICANT * max(noise_before, noise_now, REPRODUCED)
     cell = (z.imag <= leads * np.abs(z)) & (earlier.imag <= leads * np.abs(earlier))
     if cell.sum() < FEWEST_POINTS:
         return None
     r_hf_ohm = high_frequency_resistance(*early)
     return _Pair(f[cell], earlier[cell], z[cell], noise_before, noise_now, r_hf_ohm)
-
-
-def _measured(spectrum: Spectrum) -> tuple[Floats, Complexes]:
-    """Return f and Z of the points that are measured impedances, each f once, from the lowest on."""
-    f, z = np.asarray(spectrum.frequency_Hz, dtype=np.float64), spectrum.impedance()
-    kept = usable(f, z)
-    once, first = np.unique(f[kept], return_index=True)
-    return once, z[kept][first]
-
-
-def _interpolated(at_Hz: Floats, f: Floats, z: Complexes) -> Complexes:
-    """Return Z at other frequencies: cubic in ln f, with the slopes of parabolas through three points."""
-    x, at = np.log(f), np.log(at_Hz)
-    slope = np.gradient(z, x)
-    place = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
-    width = x[place + 1] - x[place]
-    part = np.clip((at - x[place]) / width, 0.0, 1.0)
-    rest = 1 - part
-    ends = z[place] * (1 + 2 * part) * rest**2 + z[place + 1] * (1 + 2 * rest) * part**2
-    return np.asarray(ends + width * part * rest * (slope[place] * rest - slope[place + 1] * part))
-
-
-def _decades(f: Floats) -> list[NDArray[np.bool_]]:
-    """Return the points of each decade, from the lowest on; equal parts of the range, of about a decade."""
-    count = max(round(float(np.log10(f[-1] / f[0]))), 1)
-    share = np.log(f / f[0]) / np.log(f[-1] / f[0])
-    number = np.minimum((share * count).astype(int), count - 1)
-    return [number == part for part in range(count)]
 
 
 def _band(pair: _Pair, inside: NDArray[np.bool_]) -> _Band | None:
@@ -300,9 +273,9 @@ def _band(pair: _Pair, inside: NDArray[np.bool_]) -> _Band | None:
     share = weights / weights.sum()
     random_S = float(np.sqrt(np.sum((share * pair.sigma_S[inside]) ** 2)))
     mean_S = complex(np.sum(share * pair.delta_S[inside]))
-    decades = float(np.log10(pair.f[inside][-1] / pair.f[inside][0]))
+    width = float(np.log10(pair.f[inside][-1] / pair.f[inside][0]))
     common_S = float(np.sum(share * pair.common_S[inside]))
-    return _Band(decades, mean_S.real, mean_S.imag, float(np.hypot(random_S, common_S)))
+    return _Band(width, mean_S.real, mean_S.imag, float(np.hypot(random_S, common_S)))
 
 
 def _ratio(pair: _Pair, inside: NDArray[np.bool_]) -> tuple[float, float]:
@@ -326,7 +299,7 @@ def _flat_decades(bands: list[_Band], conductance_S: float) -> float:
 
 def _has_changed(pair: _Pair) -> bool:
     random = np.hypot(pair.noise_before, pair.noise_now)
-    for inside in _decades(pair.f):
+    for inside in decades(pair.f):
         noise = float(np.hypot(random / np.sqrt(max(inside.sum(), 1)), REPRODUCED))
         if inside.any() and abs(np.mean(pair.ratio[inside]) - 1) > max(SIGNIFICANT * noise, CHANGED):
             return True
@@ -350,7 +323,7 @@ def _times_moved(pair: _Pair) -> bool:
     for factor in FACTORS:
         reach = pair.f * factor <= pair.f[-1]
         here, now = pair.f[reach], pair.now[reach]
-        later = bulk_ohm + factor * (_interpolated(here * factor, pair.f, pair.before) - pair.r_hf_ohm)
+        later = bulk_ohm + factor * (interpolated(here * factor, pair.f, pair.before) - pair.r_hf_ohm)
         same = bulk_ohm + factor * (pair.before[reach] - pair.r_hf_ohm)
         moved = min(moved, float(np.mean(np.abs(later / now - 1) ** 2)))
         stayed = min(stayed, float(np.mean(np.abs(same / now - 1) ** 2)))
