@@ -21,6 +21,7 @@ from analysis.transport import (
     transference_warning,
 )
 from analysis.uncertain import Quantity, Uncertain, propagated
+from protocols.cell import Cell
 from protocols.nodes import ConstantVoltage
 from scheduler.recorded import Measured, RecordedRun, Stretch, spectrum_arrays
 from scheduler.rounding import CELSIUS_0_K, MS_PER_CM, S_PER_CM, rounded
@@ -166,7 +167,7 @@ def _by_direct_current(run: RecordedRun, hold: _Hold, deducted_ohm: float) -> Fo
     return results | {
         f"{kind}_conductivity_S_per_cm": rounded(found.value * S_PER_CM),
         f"{kind}_conductivity_std_S_per_cm": _std(found.std, S_PER_CM),
-    }, warnings
+    } | _without(found), warnings
 
 
 def _dc_resistance(voltage_V: Uncertain, steady: SteadyCurrent) -> dict[str, object]:
@@ -184,16 +185,37 @@ def _dc_conductivity(
     run: RecordedRun, voltage_V: Uncertain, steady: SteadyCurrent, deducted_ohm: float
 ) -> Quantity | None:
     """Return σ by direct current; None without a thickness. Raises ValueError."""
-    cell = run.program.cell
-    if cell.electrolyte_thickness_m is None:
+    thickness_m = _thickness(run.program.cell)
+    if thickness_m is None:
         return None
     return dc_conductivity_of(
         voltage_V=voltage_V,
         steady_A=Uncertain(steady.current_A, steady.std_A),
-        thickness_m=Uncertain(cell.electrolyte_thickness_m),
-        area_m2=Uncertain(cell.area_m2),
-        deducted_ohm=Uncertain(deducted_ohm),
+        thickness_m=thickness_m,
+        area_m2=_area(run.program.cell),
+        deducted_ohm=Uncertain(deducted_ohm, None if deducted_ohm else 0.0),
     )
+
+
+def _thickness(cell: Cell) -> Uncertain | None:
+    if cell.electrolyte_thickness_m is None:
+        return None
+    return _relative(cell.electrolyte_thickness_m, cell.electrolyte_thickness_uncertainty)
+
+
+def _area(cell: Cell) -> Uncertain:
+    return _relative(cell.area_m2, cell.area_uncertainty)
+
+
+def _relative(value: float, part: float | None) -> Uncertain:
+    return Uncertain(value, None if part is None else part * value)
+
+
+def _without(found: Quantity) -> dict[str, object]:
+    """Name what is not in a standard deviation because nobody said how well it is known."""
+    words = {"thickness_m": "thickness", "area_m2": "area", "deducted_ohm": "deducted resistance"}
+    names = [words[name] for name in found.without if name in words]
+    return {"conductivity_std_without": names} if names else {}
 
 
 def conductivity_results(run: RecordedRun) -> Found:
@@ -214,23 +236,35 @@ def conductivity_results(run: RecordedRun) -> Found:
     is_ladder = len({kelvin for kelvin, _ in levels.values()}) > 1
     if not levels or not (blocking or is_ladder):
         return {}, []
-    if cell.electrolyte_thickness_m is None:
+    thickness_m = _thickness(cell)
+    if thickness_m is None:
         return {}, [NO_THICKNESS]
     rows = [
-        (
-            kelvin,
-            conductivity_of(
-                thickness_m=Uncertain(cell.electrolyte_thickness_m),
-                resistance_ohm=_before_tail(measured) if blocking else _high_frequency(measured),
-                area_m2=Uncertain(cell.area_m2),
-                method="before the tail" if blocking else "high frequency",
-            ),
-        )
+        _Level(kelvin, resistance_ohm, _conductivity(cell, thickness_m, resistance_ohm, blocking))
         for kelvin, measured in levels.values()
+        for resistance_ohm in [_before_tail(measured) if blocking else _high_frequency(measured)]
     ]
-    first = rows[0][1]
-    results = _as_conductivity(first) | {"conductivity_from": first.method}
+    first = rows[0].sigma
+    results = _as_conductivity(first) | {"conductivity_from": first.method} | _without(first)
     return results | (_ladder(rows) if is_ladder else {}), []
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One temperature of a ladder."""
+
+    kelvin: float
+    resistance_ohm: Uncertain
+    sigma: Quantity
+
+
+def _conductivity(cell: Cell, thickness_m: Uncertain, resistance_ohm: Uncertain, blocking: bool) -> Quantity:
+    return conductivity_of(
+        thickness_m=thickness_m,
+        resistance_ohm=resistance_ohm,
+        area_m2=_area(cell),
+        method="before the tail" if blocking else "high frequency",
+    )
 
 
 def _as_conductivity(found: Quantity) -> dict[str, object]:
@@ -240,15 +274,16 @@ def _as_conductivity(found: Quantity) -> dict[str, object]:
     }
 
 
-def _ladder(rows: list[tuple[float, Quantity]]) -> dict[str, object]:
-    kelvins, sigmas = [kelvin for kelvin, _ in rows], [found.value for _, found in rows]
-    stds = [found.std for _, found in rows]
+def _ladder(rows: list[_Level]) -> dict[str, object]:
+    kelvins, sigmas = [row.kelvin for row in rows], [row.sigma.value for row in rows]
+    # The geometry is the same at all temperatures: it is in the prefactor, not in the slope.
+    stds = [row.sigma.value * (row.resistance_ohm.std or 0.0) / abs(row.resistance_ohm.value) for row in rows]
     fit = arrhenius(kelvins, sigmas, sigma_std_S_per_m=stds)
     with_T = arrhenius(kelvins, sigmas, times_T=True, sigma_std_S_per_m=stds)
     return {
         "conductivities": [
-            {"temperature_celsius": rounded(kelvin - CELSIUS_0_K)} | _as_conductivity(found)
-            for kelvin, found in rows
+            {"temperature_celsius": rounded(row.kelvin - CELSIUS_0_K)} | _as_conductivity(row.sigma)
+            for row in rows
         ],
         "activation_energy_eV": rounded(fit.activation_eV),
         "activation_energy_std_eV": _std(fit.activation_std_eV),

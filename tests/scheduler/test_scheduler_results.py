@@ -151,6 +151,7 @@ async def test_without_a_second_spectrum_it_is_a_conductivity_and_layers_can_be_
     assert "--deduct" in results["warnings"][0]
     results = await found(run, deducted_ohm=100.0)
     assert results["ionic_conductivity_S_per_cm"] == pytest.approx(1e-2 / 400.0, rel=1e-4)
+    assert results["conductivity_std_without"] == ["thickness", "area", "deducted resistance"]
     assert "warnings" not in results
     results = await found(run, deducted_ohm=600.0)
     assert "ionic_conductivity_S_per_cm" not in results
@@ -211,6 +212,28 @@ async def test_noise_of_the_spectra_is_in_what_is_computed_of_them(store: Store)
     expected = BOLTZMANN_EV_PER_K * 0.01 * math.sqrt(2) / (1 / 293.15 - 1 / 333.15)
     assert results["activation_energy_std_eV"] == pytest.approx(expected, rel=0.3)
     assert results["activation_energy_of_sigma_T_std_eV"] == results["activation_energy_std_eV"]
+
+
+async def test_the_geometry_is_in_the_uncertainty_of_a_conductivity_but_not_of_an_activation_energy(
+    store: Store,
+) -> None:
+    known = {"area_uncertainty": 0.03, "electrolyte_thickness_uncertainty": 0.04}
+    levels = [
+        node for k, kelvin in enumerate((293.15, 333.15)) for node in (rest(2 * k, kelvin), sweep(2 * k + 1))
+    ]
+    energies = []
+    for cell in (BLOCKING, BLOCKING.model_copy(update=known)):
+        run = StoredRun(store, program(*levels, cell=cell))
+        for step, ohm in ((1, 100.0), (3, 20.0)):
+            run.spectrum(step, noisy(capacitor_behind(ohm), 1e-3, seed=step))
+        results = await found(run)
+        energies.append(results["activation_energy_std_eV"])
+        said = results.get("conductivity_std_without")
+        assert said == (["thickness", "area"] if cell is BLOCKING else None)
+    assert energies[0] == energies[1]
+    assert results["conductivity_std_mS_per_cm"] == pytest.approx(
+        0.05 * results["conductivity_mS_per_cm"], rel=0.05
+    )
 
 
 async def test_without_a_thickness_there_is_no_conductivity(store: Store) -> None:
