@@ -7,10 +7,11 @@ spectrum, where only the bulk is left) as they were; a temperature changes ΔY i
 largest in the head; lost contact raises the head.
 
 The head decides. Below it an arc whose resistance falls while its capacitance stays has a ΔY that is real
-and flat too, for many decades. So a short is one only if the head shows the same G as the rest, or if the
-cell now has less resistance than its bulk had. Where G in the head is too small for the noise (a head of a
-few percent of the cell, a weak short), the answer is *undecided*, not a guess. No phase is asked for: a
-healthy cell may end in a phase of 3°.
+and flat too, for many decades. So a short is one only if the head shows the same G as the rest, and the rest
+has fallen by more than warmth would explain; or if the cell has far less resistance than its bulk had. Where
+G in the head is too small for the noise (a head of a few percent of the cell, a weak short), or where a cell
+has next to nothing but bulk, the answer is *undecided*, not a guess. No phase is asked for: a healthy cell
+may end in a phase of 3°.
 
 Two things at once are told apart as far as they go: a short beside an interface that has fallen is a short or
 undecided; a weak short beside one that has grown looks like a warmer cell (``whole_cell``), so that whoever
@@ -51,8 +52,10 @@ INFORMATIVE = 1 / 6
 FLAT_DECADES = 3.0
 BELOW_BULK = 0.6
 """Below this part of the resistance that the bulk had, no cell is healthy (shorts §2)."""
-LEAST_SPREAD = 1.5
-"""If |Z| varies less than by this factor, a resistor in parallel and a change in proportion look alike."""
+DEEP = 0.3
+"""Below this part of what it had a cell is shorted, whatever its bulk: 15 K at 0.6 eV leave 0.33."""
+STEEPEST = 1.5
+"""Highest ratio of the activation energy of what follows to that of the bulk."""
 MOVED = 9.0
 """Time constants have moved if that leaves less squared misfit, by so many variances of the noise."""
 FACTORS = np.geomspace(1.0, 4.0, 57)
@@ -204,7 +207,7 @@ def _flat(pair: _Pair, head: _Band | None, evidence: Change) -> Change:
     flat = f"ΔY is real and flat over {evidence.flat_decades:.1f} decades"
     is_long = evidence.flat_decades >= FLAT_DECADES
     lowest_ohm = float(pair.now[decades(pair.f)[0]].real.mean())
-    if is_long and lowest_ohm < BELOW_BULK * pair.r_hf_ohm:
+    if is_long and lowest_ohm < BELOW_BULK * pair.r_hf_ohm and evidence.low_ratio < DEEP:
         return replace(
             found,
             kind="parallel_resistor",
@@ -214,9 +217,12 @@ def _flat(pair: _Pair, head: _Band | None, evidence: Change) -> Change:
         return _not_flat(pair, evidence)
     if not is_long:
         return replace(found, reason=f"{flat}, which are too few")
-    tells = head is not None and head.tells(conductance_S) and head.real_S > SIGNIFICANT * head.std_S
-    if not tells or not _is_spread(pair):
-        return replace(found, reason=f"{flat}, but the noise hides it in the bulk, or there is only bulk")
+    if head is None or not head.tells(conductance_S) or head.real_S <= SIGNIFICANT * head.std_S:
+        return replace(found, reason=f"{flat}, but the noise hides it where only the bulk is left")
+    if not _is_steeper_than_heat(pair, evidence):
+        return replace(
+            found, reason=f"{flat}, but a cell of nearly only bulk shows the same when it warms up"
+        )
     return replace(found, kind="parallel_resistor", reason=f"{flat}, at the highest frequencies too")
 
 
@@ -306,10 +312,20 @@ def _has_changed(pair: _Pair) -> bool:
     return False
 
 
-def _is_spread(pair: _Pair) -> bool:
-    """Whether the cell before has parts that a change in proportion would show in."""
-    size = np.abs(pair.before)
-    return bool(size.max() >= LEAST_SPREAD * size.min())
+def _is_steeper_than_heat(pair: _Pair, evidence: Change) -> bool:
+    """Whether what follows the bulk has fallen by more than a temperature that changed the bulk would do.
+
+    If the bulk is left with the part a, a resistor in parallel leaves less than a² to the rest: a times the
+    part that is left of the whole. Arrhenius leaves a^r, with the ratio r of the activation energies.
+    """
+    low = decades(pair.f)[0]
+    whole = float(np.mean(np.abs(pair.before[low]))) / pair.r_hf_ohm
+    if whole <= 1.0:
+        return False
+    left, left_std = _ratio(pair, low)
+    rest = (left * whole - evidence.head_ratio) / (whole - 1)
+    rest_std = float(np.hypot(left_std * whole, evidence.head_ratio_std)) / (whole - 1)
+    return bool(rest + SIGNIFICANT / 2 * rest_std < evidence.head_ratio**STEEPEST)
 
 
 def _times_moved(pair: _Pair) -> bool:

@@ -121,6 +121,20 @@ def test_a_temperature_is_no_short(preset: str, grids: str, noise: float) -> Non
 
 
 @pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("preset", ["b_llzto", "b_pma", "c_tfoh_llzto", "e_cnt5"])
+def test_a_cell_that_is_nearly_all_bulk_is_not_short_because_it_is_warm(preset: str, noise: float) -> None:
+    f = GRIDS["to 1 MHz"][0]
+    for bulk_eV, arcs_eV in ((0.35, 0.45), (0.5, 0.5), (0.4, 0.3)):
+        heated = with_arcs(preset, activation_eV=arcs_eV, bulk_activation_eV=bulk_eV)
+        before = spectrum(f, heated.spectrum(f), noise, 1)
+        for kelvin in (5.0, 15.0):
+            heated.set_temperature(heated.parameters.temperature_K + kelvin)
+            found = compare_spectra(before, spectrum(f, heated.spectrum(f), noise, 2))
+            heated.set_temperature(heated.parameters.temperature_K)
+            assert found.kind in ("whole_cell", "undecided"), found
+
+
+@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("preset", CELLS)
 def test_lost_contact_raises_the_head(preset: str, noise: float) -> None:
     f = GRIDS["to 1 MHz"][0]
