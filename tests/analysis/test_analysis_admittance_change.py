@@ -241,3 +241,27 @@ def test_too_little_in_common_says_nothing() -> None:
     assert compare_spectra(whole, nothing).kind == compare_spectra(nothing, whole).kind == "undecided"
     apart = spectrum(np.geomspace(1e-3, 1e-6, 40), z[:40], 1e-3, 1)
     assert compare_spectra(apart, whole).kind == "undecided"
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_cells_at_random(seed: int) -> None:
+    """Up to three arcs anywhere behind any bulk: no interface is called a short, no short an interface."""
+    rng = np.random.default_rng(seed)
+    f, count, noise = GRIDS["to 1 MHz"][0], int(rng.integers(1, 4)), float(10 ** rng.uniform(-3, -2))
+    bulk, ohms = 10 ** rng.uniform(0, 2.5), 10 ** rng.uniform(0.3, 2.7, count)
+    taus, alphas = 10 ** rng.uniform(-6, 0.5, count), rng.uniform(0.75, 1.0, count)
+
+    def measured(factors: Floats, capacitance_stays: bool = False) -> Complexes:
+        moved = taus * factors ** (1 / alphas) if capacitance_stays else taus
+        arcs = [zarc(f, *arc) for arc in zip(ohms * factors, moved, alphas, strict=True)]
+        return np.asarray(bulk + np.sum(arcs, axis=0))
+
+    z = measured(np.ones(count))
+    before = spectrum(f, z, noise, seed)
+    factors = rng.uniform(0.3, 0.95, count)
+    for now in (measured(factors), measured(factors, capacitance_stays=True)):
+        assert compare_spectra(before, spectrum(f, now, noise, seed + 1000)).kind != "parallel_resistor"
+    ohm = (bulk + ohms.sum()) * 10 ** rng.uniform(np.log10(0.05), np.log10(3.0))
+    found = compare_spectra(before, spectrum(f, shorted(z, ohm), noise, seed + 2000))
+    assert found.kind in ("parallel_resistor", "undecided")
+    assert found.parallel_ohm == pytest.approx(ohm, rel=0.15)
