@@ -1,4 +1,4 @@
-"""Commands that compute: ``analyze run``."""
+"""Commands that compute: ``analyze run``, ``analyze eis``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from monitor.commands.eis import eis
 from monitor.commands.live import RunArgument
 from monitor.output import ConfigOption, JsonOption, configuration, emit
 from protocols.records import ENDED
@@ -17,12 +18,8 @@ analyze = typer.Typer(name="analyze", no_args_is_help=True)
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     analyze.command()(run)
-    app.add_typer(analyze, help="Compute results from what is stored.")
-
-
-@analyze.callback()
-def _commands() -> None:
-    """Keep ``run`` a word of its own while it is the only command."""
+    analyze.command()(eis)
+    app.add_typer(analyze, help="Compute results of runs and of recorded spectra.")
 
 
 def run(

@@ -1,0 +1,157 @@
+"""The command ``analyze eis``: spectra of a recorded file or of a run, resolved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from monitor.output import ConfigOption, JsonOption, configuration, emit, say
+from protocols.errors import SpectrumError
+from protocols.measurements import Spectrum
+
+if TYPE_CHECKING:
+    from analysis.circuit.tree import Circuit
+    from analysis.drt.distribution import Floats
+    from analysis.resolve import Resolved
+    from analysis.timeline import Timeline
+    from monitor.impedance_report import Outcome
+
+SHOW_S = 2.0
+Resolving = Callable[["Spectrum", "Floats | None"], "Resolved"]
+
+DataArgument = Annotated[str, typer.Argument(help="A recorded file with spectra, or the number of a run.")]
+CircuitOption = Annotated[
+    str | None,
+    typer.Option("--circuit", help="A circuit to fit: 'R0-p(R1,CPE1)-W1', or a stock one by name."),
+]
+PlotOption = Annotated[Path | None, typer.Option("--plot", help="Figure to write: .png, .svg or .pdf.")]
+RangesOption = Annotated[
+    str | None,
+    typer.Option("--ranges", help="Names of processes by their τ: a stock list, or a YAML file."),
+]
+MethodOption = Annotated[
+    Literal["hierarchical", "ridge"],
+    typer.Option("--method", help="hierarchical: with a 95 % band, few false peaks; ridge: as DRTtools."),
+]
+ValidOption = Annotated[
+    bool, typer.Option("--valid", help="Use only the frequencies that pass the Kramers–Kronig test.")
+]
+WidthOption = Annotated[
+    Literal["single", "double"], typer.Option("--width", help="Columns of a journal that the figure fills.")
+]
+
+
+def eis(
+    data: DataArgument,
+    circuit: CircuitOption = None,
+    plot: PlotOption = None,
+    ranges: RangesOption = None,
+    method: MethodOption = "hierarchical",
+    valid: ValidOption = False,
+    width: WidthOption = "double",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Test impedance spectra, resolve them into processes, fit a circuit, draw them."""
+    from analysis.resolve import resolve
+    from monitor.impedance_report import document, words
+    from monitor.print_style import check_ending
+    from monitor.processes import processes_named
+
+    if plot is not None:
+        check_ending(plot)
+    wanted = None if circuit is None else _parsed(circuit)
+    processes = None if ranges is None else processes_named(ranges)
+    spectra, note = _spectra(data, config)
+    outcomes = outcomes_of(
+        spectra,
+        lambda spectrum, start: resolve(
+            spectrum, processes, wanted, method=method, only_valid=valid, start=start
+        ),
+    )
+    timeline = _timeline(outcomes)
+    emit(document(outcomes, timeline, note), words(outcomes, timeline, note), json)
+    if not any(outcome.resolved for outcome in outcomes):
+        raise typer.Exit(SpectrumError.exit_code)
+    if plot is not None:
+        _draw(outcomes, timeline, plot, Path(data).name, width)
+        say(f"wrote {plot}")
+
+
+def outcomes_of(spectra: Sequence[Spectrum], resolving: Resolving) -> list[Outcome]:
+    """Resolve spectra in their order; one that can't be is kept with the reason. Shows progress.
+
+    A fit begins from the values of the spectrum before.
+    """
+    from monitor.impedance_report import Outcome
+
+    outcomes: list[Outcome] = []
+    start: Floats | None = None
+    began = last = time.monotonic()
+    for index, spectrum in enumerate(spectra):
+        try:
+            resolved = resolving(spectrum, start)
+        except SpectrumError as error:
+            outcomes.append(Outcome(index, spectrum, None, str(error)))
+        else:
+            outcomes.append(Outcome(index, spectrum, resolved))
+            start = start if resolved.fit is None else resolved.fit.values
+        if (now := time.monotonic()) - last >= SHOW_S:
+            last = now
+            left_s = (now - began) * (len(spectra) / (index + 1) - 1)
+            say(f"{index + 1} of {len(spectra)} spectra, about {left_s:.0f} s left")
+    return outcomes
+
+
+def _parsed(text: str) -> Circuit:
+    from analysis.circuit.stock import circuit_named_or_parsed
+
+    return circuit_named_or_parsed(text)
+
+
+def _spectra(data: str, config: Path | None) -> tuple[Sequence[Spectrum], str]:
+    """Return the spectra of a file or run and a note on them. Raises SpectrumError if a run has none."""
+    if data.isdecimal() and not Path(data).exists():
+        from storage.reader import Reader
+
+        reader = Reader(configuration(config).data)
+        run = reader.run(int(data)).run
+        stored = reader.spectra(run)
+        if not stored:
+            raise SpectrumError(f"run {run} has no spectra: its protocol measures none, or not yet")
+        return [spectrum for spectrum, _ in stored], ""
+    from drivers.recordings import read_spectra_and_note
+
+    return read_spectra_and_note(data)
+
+
+def _timeline(outcomes: Sequence[Outcome]) -> Timeline | None:
+    """Return the series that several spectra make, None for a single one."""
+    resolved = [outcome.resolved for outcome in outcomes if outcome.resolved is not None]
+    if len(resolved) < 2:
+        return None
+    from analysis.timeline import timeline
+
+    return timeline(resolved)
+
+
+def _draw(
+    outcomes: Sequence[Outcome],
+    timeline: Timeline | None,
+    path: Path,
+    title: str,
+    width: Literal["single", "double"],
+) -> None:
+    resolved = [outcome.resolved for outcome in outcomes if outcome.resolved is not None]
+    if timeline is None:
+        from monitor.impedance_figure import draw_spectrum
+
+        draw_spectrum(resolved[0], path, title, width)
+        return
+    from monitor.series_figure import draw_series
+
+    draw_series(resolved, timeline, path, title, width)
