@@ -1,0 +1,1 @@
+"""Impedance libraries side by side: the same spectra, the same measures, one table."""
