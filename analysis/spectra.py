@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.kramers_kronig import Complexes, Floats, high_frequency_resistance
+from analysis.kramers_kronig import high_frequency_resistance
+from analysis.spectrum_input import Complexes, Floats
 
 DEPTH = 0.005
 """A minimum of −Z″ counts if −Z″ is higher on both sides by this part of |Z| there: above the noise."""

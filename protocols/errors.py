@@ -51,6 +51,12 @@ class QuantityError(SandtimeError):
         super().__init__(message)
 
 
+class SpectrumError(SandtimeError):
+    """A spectrum says nothing about what was asked of it."""
+
+    exit_code = 3
+
+
 class UnreachableError(SandtimeError):
     """The daemon or an instrument does not answer."""
 

@@ -82,9 +82,9 @@ class SpectrumSummary(Frozen):
     t_s: float
     current_A: float
     r_hf_ohm: float
-    """Z′ where −Z″ crosses zero at high frequency, else at the highest valid frequency."""
+    """Z′ where −Z″ crosses zero at high frequency, else at the highest frequency."""
     r_total_ohm: float
-    """Z′ at the lowest valid frequency."""
+    """Z′ at the lowest frequency."""
     r_int_ohm: float
     """``r_total_ohm − r_hf_ohm``."""
     phase_low_rad: float
@@ -98,9 +98,15 @@ class SpectrumSummary(Frozen):
     kk_rms: float
     """Root mean square of the Kramers–Kronig residuals relative to |Z|."""
     kk_lag1: float
-    """Lag-1 autocorrelation of the residuals: noise ≈ 0, drift or a step > 0.5."""
+    """Lag-1 autocorrelation of the residuals: noise ≈ −0.2, drift or a step > 0.5."""
     noise: float
     """Estimated σ of the noise relative to |Z|."""
+    drift: float = 0.0
+    """Relative change of |Z| from the first point to the last one that the residuals tell of."""
+    drift_std: float = 0.0
+    valid_from_Hz: float | None = None
+    """Lowest frequency of the widest part that passes the test; None: no part does."""
+    valid_to_Hz: float | None = None
 
 
 def as_json(model: BaseModel) -> dict[str, Any]:

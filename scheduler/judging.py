@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.kramers_kronig import summarize
 from drivers.instrument import ChannelValues, Poll
+from protocols.errors import SpectrumError
 from protocols.measurements import Block, Spectrum, SpectrumSummary
 from scheduler.columns import NOT_OURS, Columns
 from scheduler.run import ActiveRun
@@ -63,7 +64,12 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
         if isinstance(item, Spectrum):
             run.look_for_gap((item.t_start_s + run.offset_s,))
             spectrum = in_run_time(item, run.number, run.offset_s)
-            summary = summarize(spectrum)
+            try:
+                summary = summarize(spectrum)
+            except SpectrumError as error:
+                log.warning("run %d: %s", run.number, error)
+                run.tell("unusable_spectrum", {"reason": str(error), "step": spectrum.step})
+                continue
             judged.spectra.append((run, spectrum, summary))
             run.heed(run.progress.spectrum(spectrum, summary))
         else:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from analysis.kramers_kronig import FEWEST_POINTS, kramers_kronig, summarize
+from analysis.kramers_kronig import FEWEST_POINTS, SIGNIFICANT, kramers_kronig, summarize, valid_range
+from protocols.errors import SpectrumError
 from protocols.measurements import Spectrum
 
 Floats = NDArray[np.float64]
@@ -79,6 +80,49 @@ def test_a_soft_short_in_the_middle_of_the_sweep_fails(at: int) -> None:
     assert not kramers_kronig(FREQUENCY, impedance).passed
 
 
+def test_noise_of_any_grid_is_never_taken_for_drift() -> None:
+    rng = np.random.default_rng(7)
+    for seed in range(300):
+        frequency = np.geomspace(
+            10.0 ** rng.uniform(4, 6.8), 10.0 ** rng.uniform(-2, 0), rng.integers(10, 120)
+        )
+        outcome = kramers_kronig(frequency, noisy(three_arcs(frequency), 10.0 ** rng.uniform(-4, -1.7), seed))
+        assert outcome.passed
+        assert outcome.significance < SIGNIFICANT
+
+
+def test_drift_is_measured_and_noise_has_none() -> None:
+    share = np.linspace(0.0, 1.0, len(FREQUENCY))
+    drifted = kramers_kronig(FREQUENCY, noisy(three_arcs(FREQUENCY) * (1.0 + 0.2 * share), 1e-3))
+    assert drifted.drift == pytest.approx(0.2, abs=0.06)
+    steady = kramers_kronig(FREQUENCY, noisy(three_arcs(FREQUENCY), 1e-3))
+    assert abs(steady.drift) < 4.0 * steady.drift_std < 0.05
+
+
+def test_drift_goes_by_the_time_of_each_point() -> None:
+    elapsed = np.cumsum(1.0 / FREQUENCY)
+    drifting = noisy(three_arcs(FREQUENCY) * (1.0 + 0.2 * elapsed / elapsed[-1]), 1e-3)
+    assert kramers_kronig(FREQUENCY, drifting, elapsed).drift == pytest.approx(0.2, abs=0.04)
+
+
+@pytest.mark.parametrize("at", [20, 40, 60])
+def test_the_valid_range_is_the_part_before_or_after_a_step(at: int) -> None:
+    impedance = noisy(three_arcs(FREQUENCY), 1e-3)
+    impedance[at:] *= 0.6
+    valid = valid_range(FREQUENCY, impedance)
+    assert valid is not None
+    lowest, highest = valid
+    kept = (lowest <= FREQUENCY) & (highest >= FREQUENCY)
+    before, after = int(kept[:at].sum()), int(kept[at:].sum())
+    assert min(before, after) <= 4
+    assert max(before, after) >= max(at, len(FREQUENCY) - at) - 4
+
+
+def test_a_spectrum_without_a_valid_part_has_no_valid_range() -> None:
+    impedance = three_arcs(FREQUENCY) * np.exp(0.5 * np.sin(np.arange(len(FREQUENCY)) / 1.5))
+    assert valid_range(FREQUENCY, impedance) is None
+
+
 def test_the_order_of_the_points_does_not_matter() -> None:
     impedance = noisy(three_arcs(FREQUENCY), 1e-2)
     order = np.random.default_rng(1).permutation(len(FREQUENCY))
@@ -139,3 +183,30 @@ def test_a_wire_has_its_own_resistance() -> None:
 def test_a_spectrum_of_one_point_has_a_summary() -> None:
     summary = summarize(spectrum_of(np.array([1.0]), np.array([30.0 - 4.0j])))
     assert (summary.r_total_ohm, summary.z_imag_low_ohm, summary.kk_passed) == (30.0, 4.0, False)
+
+
+def test_the_summary_leaves_out_points_that_were_not_measured() -> None:
+    impedance = noisy(three_arcs(FREQUENCY), 1e-3)
+    whole = summarize(spectrum_of(FREQUENCY[1:-1], impedance[1:-1]))
+    impedance[0], impedance[-1] = 0.0, 0.0
+    spoilt = summarize(spectrum_of(FREQUENCY, impedance))
+    assert (spoilt.r_hf_ohm, spoilt.r_total_ohm, spoilt.f_low_Hz) == (
+        whole.r_hf_ohm,
+        whole.r_total_ohm,
+        whole.f_low_Hz,
+    )
+
+
+def test_a_spectrum_without_a_measured_point_has_no_summary() -> None:
+    with pytest.raises(SpectrumError, match="none of the 81 points"):
+        summarize(spectrum_of(FREQUENCY, np.zeros(len(FREQUENCY), dtype=np.complex128)))
+
+
+def test_the_summary_says_where_the_spectrum_is_valid() -> None:
+    whole = summarize(spectrum_of(FREQUENCY, noisy(three_arcs(FREQUENCY), 1e-3)))
+    assert (whole.valid_from_Hz, whole.valid_to_Hz) == (FREQUENCY[-1], FREQUENCY[0])
+    impedance = noisy(three_arcs(FREQUENCY), 1e-3)
+    impedance[60:] *= 0.6
+    trimmed = summarize(spectrum_of(FREQUENCY, impedance))
+    assert trimmed.valid_to_Hz == FREQUENCY[0]
+    assert trimmed.valid_from_Hz == pytest.approx(FREQUENCY[59], rel=1.0)

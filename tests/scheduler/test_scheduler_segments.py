@@ -371,3 +371,13 @@ async def test_samples_that_come_densely_are_followed(bench: Bench) -> None:
     assert sum(samples["t_s"] < 1.95) == 20
     assert samples["charge_C"][-1] == pytest.approx(10.0 * CURRENT_A)
     assert not bench.store.reader.gaps(run.number)
+
+
+async def test_a_sweep_without_a_measured_point_is_told_and_the_run_goes_on(bench: Bench) -> None:
+    bench.instrument.z_scales = [0.0]
+    bench.keep()
+    number = bench.submit(program(sweep(0), driven(1, CURRENT_A, 5.0))).number
+    await bench.until(lambda: number in bench.ended)
+    assert bench.store.reader.run(number).state == "finished"
+    assert "measured impedance" in str(bench.data(number, "unusable_spectrum")[0]["reason"])
+    assert not bench.store.reader.spectra(number)
