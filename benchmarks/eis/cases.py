@@ -64,6 +64,11 @@ class Circuit:
         return all(element.smooth for element in self.elements)
 
     @property
+    def blocks(self) -> bool:
+        """Whether it holds a capacitance in series."""
+        return any(element.blocks for element in self.elements)
+
+    @property
     def gamma_ohm(self) -> Floats:
         """γ on the common grid, without what is not smooth."""
         tau = self.tau_s
@@ -147,14 +152,14 @@ HELD_OUT = (
         "polymer cell: interface, charge transfer, diffusion of salt (transmissive)",
         F_81,
         12.0,
-        (Zarc(85.0, 3e-4, 0.85), Zarc(40.0, 1e-2, 0.9), Warburg(60.0, 12.0, blocking=False)),
+        (Zarc(85.0, 3e-4, 0.85), Zarc(40.0, 1e-2, 0.9), Warburg(60.0, 12.0, blocks=False)),
     ),
     Circuit(
         "lfp",
         "Li|LFP: interface, charge transfer, diffusion in particles (blocking)",
         F_81,
         3.0,
-        (Zarc(15.0, 1e-4, 0.85), Zarc(30.0, 6e-3, 0.9), Warburg(60.0, 15.0, blocking=True)),
+        (Zarc(15.0, 1e-4, 0.85), Zarc(30.0, 6e-3, 0.9), Warburg(60.0, 15.0, blocks=True)),
     ),
     Circuit(
         "gerischer", "an arc and a Gerischer element", F_81, 8.0, (Zarc(50, 2e-5, 0.9), Gerischer(120.0, 0.3))

@@ -38,6 +38,11 @@ class Element(Protocol):
         """Whether γ is a function that a grid can hold."""
         ...
 
+    @property
+    def blocks(self) -> bool:
+        """Whether it lets no direct current through: it then holds a capacitance in series."""
+        ...
+
     def impedance(self, omega: Floats) -> Complexes:
         """Return Z in Ω at ω in 1/s."""
         ...
@@ -68,6 +73,11 @@ class Zarc:
     def optional(self) -> tuple[Span, ...]:
         """None: it is one peak."""
         return ()
+
+    @property
+    def blocks(self) -> bool:
+        """It does not."""
+        return False
 
     @property
     def smooth(self) -> bool:
@@ -106,10 +116,10 @@ class Warburg:
 
     resistance_ohm: float
     time_s: float
-    blocking: bool
+    blocks: bool
 
     def _lines(self) -> tuple[Floats, Floats]:
-        order = np.arange(1, HARMONICS + 1) - (0.0 if self.blocking else 0.5)
+        order = np.arange(1, HARMONICS + 1) - (0.0 if self.blocks else 0.5)
         rates = np.square(order * np.pi)
         return np.asarray(self.time_s / rates), np.asarray(2.0 * self.resistance_ohm / rates)
 
@@ -133,7 +143,7 @@ class Warburg:
     def impedance(self, omega: Floats) -> Complexes:
         """See the class."""
         x = np.sqrt(1j * omega * self.time_s)
-        bend = 1.0 / np.tanh(x) if self.blocking else np.tanh(x)
+        bend = 1.0 / np.tanh(x) if self.blocks else np.tanh(x)
         return np.asarray(self.resistance_ohm * bend / x)
 
     def gamma(self, tau_s: Floats) -> Floats:
@@ -162,6 +172,11 @@ class Gerischer:
     def optional(self) -> tuple[Span, ...]:
         """None: it is one peak with a foot."""
         return ()
+
+    @property
+    def blocks(self) -> bool:
+        """It does not."""
+        return False
 
     @property
     def smooth(self) -> bool:
