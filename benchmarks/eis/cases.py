@@ -156,7 +156,7 @@ HELD_OUT = (
     ),
     Circuit(
         "lfp",
-        "Li|LFP: interface, charge transfer, diffusion in particles (blocking)",
+        "Li and LFP: interface, charge transfer, diffusion in particles (blocking)",
         F_81,
         3.0,
         (Zarc(15.0, 1e-4, 0.85), Zarc(30.0, 6e-3, 0.9), Warburg(60.0, 15.0, blocks=True)),

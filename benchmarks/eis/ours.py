@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from analysis.drt.distribution import Distribution
 from benchmarks.eis.cases import SEEDS, Case, Circuit
 from benchmarks.eis.elements import Complexes, Floats
+from benchmarks.eis.optional import part
 from benchmarks.eis.results import Row
 from benchmarks.eis.scores import Answer, score, together
 
+METHODS = ("hierarchical", "ridge")
 Resolve = Callable[[Floats, Complexes], Distribution]
 
 
-def method(name: str) -> Resolve | None:
-    """Return a method of ``analysis.drt`` by its name; None if it is not there."""
-    try:
-        return getattr(importlib.import_module(f"analysis.drt.{name}"), name)  # type: ignore[no-any-return]
-    except ImportError:
-        return None
-
-
-def rows(name: str, cases: tuple[Case, ...], seeds: int = SEEDS) -> list[Row]:
+def rows(name: str, cases: Sequence[Case], seeds: int = SEEDS) -> list[Row]:
     """Return the scores of one method on each case; nothing if it is not there."""
-    resolve = method(name)
-    return [] if resolve is None else [_row(name, resolve, case, seeds) for case in cases]
+    resolve: Resolve | None = part(f"drt.{name}", name)
+    return [] if resolve is None else [_row(title(name), resolve, case, seeds) for case in cases]
+
+
+def title(name: str) -> str:
+    """Return what a method is called in the tables."""
+    return f"our {name}"
 
 
 def answer(circuit: Circuit, found: Distribution) -> Answer:
@@ -52,4 +50,4 @@ def _row(name: str, resolve: Resolve, case: Case, seeds: int) -> Row:
         found = resolve(f, spectrum)
         spent_s.append(time.process_time() - began_s)
         scores.append(score(case.circuit, answer(case.circuit, found)))
-    return Row(case.name, f"our {name}", together(scores), 1e3 * float(np.median(spent_s)))
+    return Row(case.name, name, together(scores), 1e3 * float(np.median(spent_s)))
