@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--tuned", action="store_true", help="only the cases that may be tuned on")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="spectra of each case")
     parser.add_argument("--no-peers", action="store_true", help="leave the other libraries out")
+    parser.add_argument("--recordings", type=Path, help="folder of spectra that came with pyDRTtools")
     parser.add_argument("--write", type=Path, help="also write the page to this Markdown file")
     arguments = parser.parse_args()
     cases = TUNED_CASES if arguments.tuned else TUNED_CASES + HELD_OUT_CASES
@@ -29,7 +30,9 @@ def main() -> None:
             print(f"{ours.title(name)}\n{lines}\n")
         return
     facts = machine()
-    text = measure(cases, arguments.seeds, with_peers=not arguments.no_peers).text()
+    text = measure(
+        cases, arguments.seeds, with_peers=not arguments.no_peers, recordings=arguments.recordings
+    ).text()
     print(text)
     if arguments.write:
         page = f"# Impedance libraries side by side\n\n{NOTE}\nMachine: {facts}\n\n{text}"

@@ -15,6 +15,8 @@ QUIET = 1e-3
 """Noise of the disturbed spectra."""
 SEEN = 0.1
 """A step counts only where it changes |Z| by this share: elsewhere there is nothing to see."""
+PERIODS, SETTLING_S = 3.0, 0.1
+"""Of each frequency of a sweep."""
 FEWEST = 6
 """Points on either side of a step: with fewer it cannot be told from a process at the edge of the window."""
 
@@ -66,6 +68,13 @@ def _drifting(share: float) -> Callable[[Circuit, np.random.Generator], tuple[Co
     return make
 
 
+def _drifting_in_time(circuit: Circuit, chance: np.random.Generator) -> tuple[Complexes, float]:
+    """They rise, or fall, by 20 %, evenly in time: most of it at the lowest frequencies."""
+    spent_s = np.cumsum(SETTLING_S + PERIODS / circuit.frequency_Hz)
+    passed = (spent_s - spent_s[0]) / (spent_s[-1] - spent_s[0])
+    return _scaled(circuit, 1.0 + chance.choice([-0.2, 0.2]) * passed), QUIET
+
+
 def _stepping(circuit: Circuit, chance: np.random.Generator) -> tuple[Complexes, float]:
     """All resistances beside R_∞ fall by 40 % between two points, wherever that is seen."""
     before, after = circuit.impedance(), _scaled(circuit, np.full(len(circuit.frequency_Hz), 0.6))
@@ -83,7 +92,8 @@ def _scaled(circuit: Circuit, factor: Floats) -> Complexes:
 
 CLEAN = Kind("no noise", _clean, fine=True)
 NOISY = Kind("noise of 0 to 1 %", _noisy, fine=True)
-DRIFT_20 = Kind("drift of 20 %", _drifting(0.2), fine=False)
-DRIFT_50 = Kind("drift of 50 %", _drifting(0.5), fine=False)
+DRIFT_20 = Kind("drift of 20 %, even over points", _drifting(0.2), fine=False)
+DRIFT_IN_TIME = Kind("drift of 20 %, even in time", _drifting_in_time, fine=False)
+DRIFT_50 = Kind("drift of 50 %, even over points", _drifting(0.5), fine=False)
 STEP = Kind("step of −40 %", _stepping, fine=False)
-KINDS = (CLEAN, NOISY, DRIFT_20, DRIFT_50, STEP)
+KINDS = (CLEAN, NOISY, DRIFT_20, DRIFT_IN_TIME, DRIFT_50, STEP)

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.eis import kk, ours, peers, reach, speed
+from benchmarks.eis import agreement, kk, ours, peers, reach, speed
 from benchmarks.eis.cases import HELD_OUT, TUNED, Case
 from benchmarks.eis.results import Row, side_by_side, table
 from benchmarks.figures import Figure
@@ -56,8 +57,15 @@ class Report:
         return text + "".join(f"\nNot in the tables: {reason}\n" for reason in self.missing)
 
 
-def measure(cases: Sequence[Case], seeds: int, *, with_peers: bool, spectra: int = kk.SPECTRA) -> Report:
-    """Measure our methods, and the other libraries if asked to."""
+def measure(
+    cases: Sequence[Case],
+    seeds: int,
+    *,
+    with_peers: bool,
+    spectra: int = kk.SPECTRA,
+    recordings: Path | None = None,
+) -> Report:
+    """Measure our methods, and the other libraries if asked to; compare with pyDRTtools on recordings too."""
     mine = {name: ours.rows(name, cases, seeds) for name in ours.METHODS}
     missing = [f"{ours.title(name)}: not there" for name, rows in mine.items() if not rows]
     theirs: dict[str, list[Row]] = {}
@@ -66,6 +74,8 @@ def measure(cases: Sequence[Case], seeds: int, *, with_peers: bool, spectra: int
         theirs[peer.title] = _asked(peer, partial(peers.rows, peer, cases, seeds), missing)
     figures = reach.of_distributions(mine["hierarchical"], theirs.get(peers.HYBRID.title, []))
     figures += reach.of_verdicts(verdicts, kk.noise_deviation(spectra)) + speed.figures(spectra)
+    if with_peers:
+        figures += _asked(peers.RIDGE, partial(agreement.figures, recordings), missing)
     for peer in peers.JUDGES if with_peers else ():
         verdicts += _asked(peer, partial(kk.of_peer, peer), missing)
     rows = [row for found in [*mine.values(), *theirs.values()] for row in found]
