@@ -18,7 +18,7 @@ class Line:
     slope: float
     intercept: float
     slope_std: float | None
-    """Standard error of the slope; None for two points."""
+    """Standard error of the slope; None for two points without standard deviations."""
     intercept_std: float | None
 
     def at(self, x: float) -> float:
@@ -26,16 +26,24 @@ class Line:
         return self.intercept + self.slope * x
 
 
-def fit_line(x: Floats, y: Floats) -> Line:
-    """Return the line through points of shape (n,). Raises ValueError if they are at fewer than two x."""
-    middle = float(np.mean(x)) if len(x) else 0.0
-    spread = float(np.sum((x - middle) ** 2))
+def fit_line(x: Floats, y: Floats, std: Floats | None = None) -> Line:
+    """Return the line through points of shape (n,). Raises ValueError if they are at fewer than two x.
+
+    ``std``: standard deviations of y, > 0; points weigh with their inverse square. The errors of the line are
+    then what these say, for two points too, or what the scatter says, whichever is more.
+    """
+    weight = np.ones(len(x)) if std is None else 1.0 / np.asarray(std, dtype=np.float64) ** 2
+    total = float(weight.sum())
+    middle = float(weight @ x) / total if len(x) else 0.0
+    spread = float(weight @ (x - middle) ** 2)
     if not spread > 0.0:
         raise ValueError("a line needs points at two places at least")
-    slope = float(np.sum((x - middle) * (y - np.mean(y)))) / spread
-    intercept = float(np.mean(y)) - slope * middle
-    if len(x) < 3:
+    mean = float(weight @ y) / total
+    slope = float(weight @ ((x - middle) * (y - mean))) / spread
+    intercept = mean - slope * middle
+    if len(x) < 3 and std is None:
         return Line(slope, intercept, None, None)
-    variance = float(np.sum((y - intercept - slope * x) ** 2)) / (len(x) - 2)
-    mean_variance = variance * (1.0 / len(x) + middle**2 / spread)
+    squares = float(weight @ (y - intercept - slope * x) ** 2)
+    variance = max(squares / max(len(x) - 2, 1), 0.0 if std is None else 1.0)
+    mean_variance = variance * (1.0 / total + middle**2 / spread)
     return Line(slope, intercept, math.sqrt(variance / spread), math.sqrt(mean_variance))

@@ -35,6 +35,8 @@ class Cell(Frozen):
     """What is written on the cell, or its barcode."""
     geometry: Geometry = "symmetric"
     area_m2: float = Field(gt=0)
+    area_uncertainty: float | None = Field(default=None, ge=0, le=1)
+    """Relative standard deviation of the area; None: not said."""
     area_of: AreaOf | None = None
     """Which electrode the area is of; None: not said."""
     working: Electrode = Electrode()
@@ -46,6 +48,8 @@ class Cell(Frozen):
     electrolyte: str = ""
     electrolyte_class: ElectrolyteClass = "other"
     electrolyte_thickness_m: float | None = None
+    electrolyte_thickness_uncertainty: float | None = Field(default=None, ge=0, le=1)
+    """Relative standard deviation of the thickness; None: not said."""
     mass_kg: float | None = None
     """Active material of the working electrode."""
     capacity_C: float | None = None

@@ -89,6 +89,8 @@ class ElectrolyteBlock(FileModel):
     """Gives the voltage limit of a cell with two lithium electrodes."""
     thickness: Length | None = None
     """Distance between the electrodes."""
+    uncertainty: Part | None = None
+    """Standard deviation of the thickness, relative; for the uncertainty of conductivities."""
 
 
 class PressureBlock(FileModel):
@@ -142,6 +144,8 @@ class CellFile(FileModel):
     """Electrode area; or write 'diameter'."""
     diameter: Length | None = None
     """Diameter of a round electrode; or write 'area'."""
+    area_uncertainty: Part | None = None
+    """Standard deviation of the area, relative; for the uncertainty of conductivities."""
     area_of: AreaOf | None = None
     """Which electrode area or diameter is of: current densities refer to it."""
     working: ElectrodeBlock = ElectrodeBlock()
@@ -216,6 +220,7 @@ class CellFile(FileModel):
             identity=self.identity or self.barcode or "",
             geometry=self.geometry,
             area_m2=self.area_m2(),
+            area_uncertainty=_value(self.area_uncertainty),
             area_of=self.area_of,
             working=self.working.electrode(),
             counter=self.counter.electrode(),
@@ -224,6 +229,7 @@ class CellFile(FileModel):
             electrolyte=self.electrolyte.name,
             electrolyte_class=self.electrolyte.kind,
             electrolyte_thickness_m=_value(self.electrolyte.thickness),
+            electrolyte_thickness_uncertainty=_value(self.electrolyte.uncertainty),
             mass_kg=_value(self.mass),
             capacity_C=self.capacity_C(),
             expected_resistance_ohm_m2=self.expected_resistance_ohm_m2(),

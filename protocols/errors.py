@@ -52,9 +52,19 @@ class QuantityError(SandtimeError):
 
 
 class SpectrumError(SandtimeError):
-    """A spectrum says nothing about what was asked of it."""
+    """A spectrum does not allow what is asked of it: too few points, or values that are no impedance."""
 
     exit_code = 3
+
+
+class CircuitError(SandtimeError):
+    """A text is no equivalent circuit. ``column``: where in it, 1-based; ``hint`` says what to write."""
+
+    exit_code = 2
+
+    def __init__(self, text: str, column: int, message: str, hint: str) -> None:
+        self.column, self.hint = column, hint
+        super().__init__(f"circuit '{text}', column {column}: {message}" + (f"\n    {hint}" if hint else ""))
 
 
 class UnreachableError(SandtimeError):

@@ -5,6 +5,8 @@ Frequencies are in Hz, impedances complex in Ω (or Ω m² where the resistances
 
 from __future__ import annotations
 
+import cmath
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +20,24 @@ _NEARLY_RC = 1e-6
 def inductor(frequency_Hz: ArrayLike, inductance_H: float) -> ComplexArray:
     """Z of an inductance, shape of ``frequency_Hz``."""
     return np.asarray(2j * np.pi * np.asarray(frequency_Hz, dtype=float) * inductance_H)
+
+
+def capacitor(frequency_Hz: ArrayLike, capacitance_F: float) -> ComplexArray:
+    """Z of a capacitor, 1/(jωC)."""
+    return np.asarray(1 / (2j * np.pi * np.asarray(frequency_Hz, dtype=float) * capacitance_F))
+
+
+def constant_phase(frequency_Hz: ArrayLike, q: float, alpha: float) -> ComplexArray:
+    """Z of a constant-phase element, 1/(Q(jω)^α), Q in S·s^α, 0 < α ≤ 1."""
+    omega = 2 * np.pi * np.asarray(frequency_Hz, dtype=float)
+    # (jω)^α = j^α·exp(α ln ω): real functions cost a third of a power of complex numbers.
+    return np.asarray(cmath.exp(-0.5j * np.pi * alpha) / q * np.exp(-alpha * np.log(omega)))
+
+
+def warburg(frequency_Hz: ArrayLike, sigma: float) -> ComplexArray:
+    """Z of diffusion into a half-space, σ(1 − j)/√ω, σ in Ω·s^-1/2."""
+    omega = 2 * np.pi * np.asarray(frequency_Hz, dtype=float)
+    return np.asarray(sigma * (1 - 1j) / np.sqrt(omega))
 
 
 def rc_chain(frequency_Hz: ArrayLike, resistances_ohm: ArrayLike, taus_s: ArrayLike) -> ComplexArray:
@@ -43,6 +63,21 @@ def finite_diffusion(frequency_Hz: ArrayLike, resistance_ohm: float, tau_s: floa
     """
     root = np.sqrt(2j * np.pi * np.asarray(frequency_Hz, dtype=float) * tau_s)
     return np.asarray(resistance_ohm * np.tanh(root) / root)
+
+
+def finite_space_diffusion(frequency_Hz: ArrayLike, resistance_ohm: float, tau_s: float) -> ComplexArray:
+    """Z of diffusion through a layer to a wall that lets nothing pass: R·coth(√(jωτ))/√(jωτ).
+
+    τ = ℓ²/D with the layer's thickness ℓ. At low frequency a resistance R/3 with a capacitance τ/R.
+    """
+    root = np.sqrt(2j * np.pi * np.asarray(frequency_Hz, dtype=float) * tau_s)
+    return np.asarray(resistance_ohm / (root * np.tanh(root)))
+
+
+def gerischer(frequency_Hz: ArrayLike, resistance_ohm: float, tau_s: float) -> ComplexArray:
+    """Z of diffusion with a reaction on the way (Gerischer), R/√(1 + jωτ)."""
+    omega = 2 * np.pi * np.asarray(frequency_Hz, dtype=float)
+    return np.asarray(resistance_ohm / np.sqrt(1 + 1j * omega * tau_s))
 
 
 def zarc_as_rc_chain(

@@ -5,19 +5,23 @@ What a test is for follows from the structure of its program and from the cell's
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from analysis.spectra import interfacial_resistance, resistance_before_tail
+from analysis.spectra import resistance_before_tail
 from analysis.transport import (
+    SteadyCurrent,
     arrhenius,
-    bruce_vincent,
     computed_initial_current,
-    conductivity,
-    dc_conductivity,
+    conductivity_of,
+    dc_conductivity_of,
     extrapolated_initial_current,
     steady_current,
+    transference_number,
     transference_warning,
 )
+from analysis.uncertain import Quantity, Uncertain, propagated
+from protocols.cell import Cell
 from protocols.nodes import ConstantVoltage
 from scheduler.recorded import Measured, RecordedRun, Stretch, spectrum_arrays
 from scheduler.rounding import CELSIUS_0_K, MS_PER_CM, S_PER_CM, rounded
@@ -88,22 +92,38 @@ def transport_results(run: RecordedRun, deducted_ohm: float) -> Found:
 
 def _transference(run: RecordedRun, hold: _Hold, before: Measured, after: Measured) -> Found:
     steady = steady_current(hold.samples.t_s, hold.samples.current_A)
-    voltage_V = _late_voltage(hold) - hold.open_V
-    first, last = spectrum_arrays(before[0]), spectrum_arrays(after[0])
-    computed_A = computed_initial_current(voltage_V, resistance_before_tail(*first))
-    number = bruce_vincent(
+    voltage_V = _late_voltage(hold)
+    before_ohm = _before_tail(before)
+    found = transference_number(
         voltage_V=voltage_V,
-        initial_A=computed_A,
-        steady_A=steady.current_A,
-        initial_ohm=interfacial_resistance(*first),
-        steady_ohm=interfacial_resistance(*last),
+        steady_A=Uncertain(steady.current_A, steady.std_A),
+        before_ohm=before_ohm,
+        after_ohm=_before_tail(after),
+        bulk_before_ohm=_high_frequency(before),
+        bulk_after_ohm=_high_frequency(after),
     )
+    computed_A = computed_initial_current(voltage_V.value, before_ohm.value)
     warnings = [
-        transference_warning(number, run.program.cell.electrolyte_class),
+        transference_warning(found.value, run.program.cell.electrolyte_class, found.std),
         steady.warning,
         _contradiction(hold.samples, computed_A),
     ]
-    return {"transference_number": rounded(number)}, warnings
+    return {"transference_number": rounded(found.value), "transference_number_std": _std(found.std)}, warnings
+
+
+def _before_tail(measured: Measured) -> Uncertain:
+    """Return the resistance before a tail; a reading at one frequency has the noise of one point."""
+    ohm = resistance_before_tail(*spectrum_arrays(measured[0]))
+    return Uncertain(ohm, measured[1].noise * abs(ohm))
+
+
+def _high_frequency(measured: Measured) -> Uncertain:
+    return Uncertain(measured[1].r_hf_ohm, measured[1].noise * abs(measured[1].r_hf_ohm))
+
+
+def _std(std: float | None, factor: float = 1.0) -> float | None:
+    """Return a standard deviation as it leaves the house; None also where it has no bounds."""
+    return None if std is None or not math.isfinite(std) else rounded(std * factor, 2)
 
 
 def _contradiction(samples: Stretch, computed_A: float) -> str:
@@ -123,17 +143,16 @@ def _contradiction(samples: Stretch, computed_A: float) -> str:
     )
 
 
-def _late_voltage(hold: _Hold) -> float:
-    """Return E of the second half of a hold, in which no current range changes any more."""
+def _late_voltage(hold: _Hold) -> Uncertain:
+    """Return ΔV as the mean of the second half of a hold, in which no current range changes any more."""
     volts = hold.samples.voltage_V
-    return float(volts[len(volts) // 2 :].mean())
+    late = volts[len(volts) // 2 :]
+    return Uncertain(float(late.mean()) - hold.open_V, float(late.std()) / math.sqrt(len(late)))
 
 
 def _by_direct_current(run: RecordedRun, hold: _Hold, deducted_ohm: float) -> Found:
-    cell = run.program.cell
-    steady = steady_current(hold.samples.t_s, hold.samples.current_A)
-    voltage_V = _late_voltage(hold) - hold.open_V
-    kind = "electronic" if cell.geometry == "blocking" else "ionic"
+    kind = "electronic" if run.program.cell.geometry == "blocking" else "ionic"
+    steady, voltage_V = steady_current(hold.samples.t_s, hold.samples.current_A), _late_voltage(hold)
     results: dict[str, object] = {}
     warnings = [steady.warning]
     if kind == "ionic":
@@ -141,18 +160,62 @@ def _by_direct_current(run: RecordedRun, hold: _Hold, deducted_ohm: float) -> Fo
         warnings += [] if deducted_ohm else [NOTHING_DEDUCTED]
     else:
         deducted_ohm = 0.0
-    if steady.current_A:
-        results["dc_resistance_ohm"] = rounded(voltage_V / steady.current_A)
-    if cell.electrolyte_thickness_m is None:
+    results |= _dc_resistance(voltage_V, steady)
+    found = _dc_conductivity(run, voltage_V, steady, deducted_ohm)
+    if found is None:
         return results, [NO_THICKNESS, *warnings]
-    sigma = dc_conductivity(
-        voltage_V=voltage_V,
-        steady_A=steady.current_A,
-        thickness_m=cell.electrolyte_thickness_m,
-        area_m2=cell.area_m2,
-        deducted_ohm=deducted_ohm,
+    return results | {
+        f"{kind}_conductivity_S_per_cm": rounded(found.value * S_PER_CM),
+        f"{kind}_conductivity_std_S_per_cm": _std(found.std, S_PER_CM),
+    } | _without(found), warnings
+
+
+def _dc_resistance(voltage_V: Uncertain, steady: SteadyCurrent) -> dict[str, object]:
+    if not steady.current_A:
+        return {}
+    ohm, std, _ = propagated(
+        lambda volts, amps: volts / amps,
+        volts=voltage_V,
+        amps=Uncertain(steady.current_A, steady.std_A),
     )
-    return results | {f"{kind}_conductivity_S_per_cm": rounded(sigma * S_PER_CM)}, warnings
+    return {"dc_resistance_ohm": rounded(ohm), "dc_resistance_std_ohm": _std(std)}
+
+
+def _dc_conductivity(
+    run: RecordedRun, voltage_V: Uncertain, steady: SteadyCurrent, deducted_ohm: float
+) -> Quantity | None:
+    """Return σ by direct current; None without a thickness. Raises ValueError."""
+    thickness_m = _thickness(run.program.cell)
+    if thickness_m is None:
+        return None
+    return dc_conductivity_of(
+        voltage_V=voltage_V,
+        steady_A=Uncertain(steady.current_A, steady.std_A),
+        thickness_m=thickness_m,
+        area_m2=_area(run.program.cell),
+        deducted_ohm=Uncertain(deducted_ohm, None if deducted_ohm else 0.0),
+    )
+
+
+def _thickness(cell: Cell) -> Uncertain | None:
+    if cell.electrolyte_thickness_m is None:
+        return None
+    return _relative(cell.electrolyte_thickness_m, cell.electrolyte_thickness_uncertainty)
+
+
+def _area(cell: Cell) -> Uncertain:
+    return _relative(cell.area_m2, cell.area_uncertainty)
+
+
+def _relative(value: float, part: float | None) -> Uncertain:
+    return Uncertain(value, None if part is None else part * value)
+
+
+def _without(found: Quantity) -> dict[str, object]:
+    """Name what is not in a standard deviation because nobody said how well it is known."""
+    words = {"thickness_m": "thickness", "area_m2": "area", "deducted_ohm": "deducted resistance"}
+    names = [words[name] for name in found.without if name in words]
+    return {"conductivity_std_without": names} if names else {}
 
 
 def conductivity_results(run: RecordedRun) -> Found:
@@ -173,38 +236,57 @@ def conductivity_results(run: RecordedRun) -> Found:
     is_ladder = len({kelvin for kelvin, _ in levels.values()}) > 1
     if not levels or not (blocking or is_ladder):
         return {}, []
-    if cell.electrolyte_thickness_m is None:
+    thickness_m = _thickness(cell)
+    if thickness_m is None:
         return {}, [NO_THICKNESS]
     rows = [
-        (
-            kelvin,
-            conductivity(cell.electrolyte_thickness_m, _electrolyte_ohm(measured, blocking), cell.area_m2),
-        )
+        _Level(kelvin, resistance_ohm, _conductivity(cell, thickness_m, resistance_ohm, blocking))
         for kelvin, measured in levels.values()
+        for resistance_ohm in [_before_tail(measured) if blocking else _high_frequency(measured)]
     ]
-    results: dict[str, object] = {
-        "conductivity_mS_per_cm": rounded(rows[0][1] * MS_PER_CM),
-        "conductivity_from": "before the tail" if blocking else "high frequency",
-    }
+    first = rows[0].sigma
+    results = _as_conductivity(first) | {"conductivity_from": first.method} | _without(first)
     return results | (_ladder(rows) if is_ladder else {}), []
 
 
-def _electrolyte_ohm(measured: Measured, blocking: bool) -> float:
-    return resistance_before_tail(*spectrum_arrays(measured[0])) if blocking else measured[1].r_hf_ohm
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One temperature of a ladder."""
+
+    kelvin: float
+    resistance_ohm: Uncertain
+    sigma: Quantity
 
 
-def _ladder(rows: list[tuple[float, float]]) -> dict[str, object]:
-    fit = arrhenius(*zip(*rows, strict=True))
-    with_T = arrhenius(*zip(*rows, strict=True), times_T=True)
+def _conductivity(cell: Cell, thickness_m: Uncertain, resistance_ohm: Uncertain, blocking: bool) -> Quantity:
+    return conductivity_of(
+        thickness_m=thickness_m,
+        resistance_ohm=resistance_ohm,
+        area_m2=_area(cell),
+        method="before the tail" if blocking else "high frequency",
+    )
+
+
+def _as_conductivity(found: Quantity) -> dict[str, object]:
+    return {
+        "conductivity_mS_per_cm": rounded(found.value * MS_PER_CM),
+        "conductivity_std_mS_per_cm": _std(found.std, MS_PER_CM),
+    }
+
+
+def _ladder(rows: list[_Level]) -> dict[str, object]:
+    kelvins, sigmas = [row.kelvin for row in rows], [row.sigma.value for row in rows]
+    # The geometry is the same at all temperatures: it is in the prefactor, not in the slope.
+    stds = [row.sigma.value * (row.resistance_ohm.std or 0.0) / abs(row.resistance_ohm.value) for row in rows]
+    fit = arrhenius(kelvins, sigmas, sigma_std_S_per_m=stds)
+    with_T = arrhenius(kelvins, sigmas, times_T=True, sigma_std_S_per_m=stds)
     return {
         "conductivities": [
-            {
-                "temperature_celsius": rounded(kelvin - CELSIUS_0_K),
-                "conductivity_mS_per_cm": rounded(s * MS_PER_CM),
-            }
-            for kelvin, s in rows
+            {"temperature_celsius": rounded(row.kelvin - CELSIUS_0_K)} | _as_conductivity(row.sigma)
+            for row in rows
         ],
         "activation_energy_eV": rounded(fit.activation_eV),
-        "activation_energy_std_eV": None if fit.activation_std_eV is None else rounded(fit.activation_std_eV),
+        "activation_energy_std_eV": _std(fit.activation_std_eV),
         "activation_energy_of_sigma_T_eV": rounded(with_T.activation_eV),
+        "activation_energy_of_sigma_T_std_eV": _std(with_T.activation_std_eV),
     }

@@ -42,6 +42,8 @@ class Distribution:
     """(Z − fit)/|Z|, in the order of the frequencies given."""
     window_s: tuple[float, float]
     """1/(2πf) of the highest and of the lowest frequency: outside it γ is an extrapolation."""
+    log_covariance: Floats | None = None
+    """Posterior covariance of ln γ, shape (m, m); None where the method gives none."""
 
     @property
     def step(self) -> float:

@@ -20,9 +20,10 @@ sandtime: 1
 name: NCM cell
 geometry: full
 diameter: 12 mm
+area_uncertainty: 2 %
 working: {lithium: 2 mAh/cm², uncertainty: 5 %}
 counter: {lithium: 50 µm}
-electrolyte: {name: LPSC, class: sulfide, thickness: 0.6 mm}
+electrolyte: {name: LPSC, class: sulfide, thickness: 0.6 mm, uncertainty: 3 %}
 mass: 12 mg
 capacity: 2 mAh
 pressure: {stack: 1 MPa, pressing: 300 MPa}
@@ -40,7 +41,9 @@ def test_every_value_arrives_in_si() -> None:
     assert cell.working.inventory_C_per_m2 == pytest.approx(2e-3 * 3600 / 1e-4)
     assert cell.working.uncertainty == pytest.approx(0.05)
     assert cell.electrolyte_class == "sulfide"
+    assert cell.area_uncertainty == pytest.approx(0.02)
     assert cell.electrolyte_thickness_m == pytest.approx(6e-4)
+    assert cell.electrolyte_thickness_uncertainty == pytest.approx(0.03)
     assert cell.mass_kg == pytest.approx(12e-6)
     assert cell.capacity_C == pytest.approx(7.2)
     assert cell.stack_pressure_Pa == pytest.approx(1e6)

@@ -50,6 +50,15 @@ def capacitor_behind(ohm: float) -> Impedance:
     return impedance
 
 
+def noisy(impedance: Impedance, sigma: float, seed: int) -> Impedance:
+    def measured(f: Floats) -> NDArray[np.complex128]:
+        parts = np.random.default_rng(seed).standard_normal((2, len(f)))
+        z = impedance(f)
+        return np.asarray(z + sigma * np.abs(z) * (parts[0] + 1j * parts[1]))
+
+    return measured
+
+
 def held(index: int, voltage_V: float, *, relative: bool = False) -> ConstantVoltage:
     return ConstantVoltage(
         index=index, label=f"step {index}", voltage_V=voltage_V, relative=relative, duration_s=7200.0
@@ -101,6 +110,7 @@ async def test_a_voltage_between_two_spectra_gives_the_transference_number(
 ) -> None:
     results = await found(transference(store, LI_LI, 0.3, offset_V=offset_V))
     assert results["transference_number"] == pytest.approx(0.3, abs=0.003)
+    assert 0.0 <= results["transference_number_std"] < 0.003
     assert "warnings" not in results
     assert results["spectrum_before"]["interface_ohm_cm2"] == pytest.approx(30.0, rel=0.01)
     assert results["spectrum_after"]["interface_ohm_cm2"] == pytest.approx(40.0, rel=0.01)
@@ -135,10 +145,13 @@ async def test_without_a_second_spectrum_it_is_a_conductivity_and_layers_can_be_
     run.samples(1, t_s, np.full_like(t_s, 0.05), 1e-4 * (1.0 + np.exp(-t_s / 300.0)))
     results = await found(run)
     assert results["dc_resistance_ohm"] == pytest.approx(500.0, rel=1e-4)
+    assert results["dc_resistance_std_ohm"] < 0.05
+    assert results["ionic_conductivity_std_S_per_cm"] < 1e-4 * results["ionic_conductivity_S_per_cm"]
     assert results["ionic_conductivity_S_per_cm"] == pytest.approx(1e-2 / 500.0, rel=1e-4)
     assert "--deduct" in results["warnings"][0]
     results = await found(run, deducted_ohm=100.0)
     assert results["ionic_conductivity_S_per_cm"] == pytest.approx(1e-2 / 400.0, rel=1e-4)
+    assert results["conductivity_std_without"] == ["thickness", "area", "deducted resistance"]
     assert "warnings" not in results
     results = await found(run, deducted_ohm=600.0)
     assert "ionic_conductivity_S_per_cm" not in results
@@ -182,6 +195,45 @@ async def test_a_ladder_of_temperatures_gives_the_activation_energy(store: Store
     assert [row["temperature_celsius"] for row in rows] == [20.0, 40.0, 60.0]
     assert rows[0]["conductivity_mS_per_cm"] == results["conductivity_mS_per_cm"]
     assert "spectrum_before" not in results
+
+
+async def test_noise_of_the_spectra_is_in_what_is_computed_of_them(store: Store) -> None:
+    """1 % of noise: σ by a reading at one frequency, E_a by two of them 40 K apart."""
+    run = StoredRun(store, program(rest(0, 293.15), sweep(1), rest(2, 333.15), sweep(3), cell=BLOCKING))
+    for step, ohm in ((1, 100.0), (3, 20.0)):
+        run.spectrum(step, noisy(capacitor_behind(ohm), 0.01, seed=step))
+    results = await found(run)
+    sigma = results["conductivity_mS_per_cm"]
+    assert results["conductivity_std_mS_per_cm"] == pytest.approx(0.01 * sigma, rel=0.3)
+    truth = 1e3 * 0.1 / 100.0
+    assert sigma == pytest.approx(truth, abs=4 * results["conductivity_std_mS_per_cm"])
+    assert [row["conductivity_std_mS_per_cm"] > 0 for row in results["conductivities"]] == [True, True]
+    # Two temperatures lie on a line: the noise of the spectra says how well it is known.
+    expected = BOLTZMANN_EV_PER_K * 0.01 * math.sqrt(2) / (1 / 293.15 - 1 / 333.15)
+    assert results["activation_energy_std_eV"] == pytest.approx(expected, rel=0.3)
+    assert results["activation_energy_of_sigma_T_std_eV"] == results["activation_energy_std_eV"]
+
+
+async def test_the_geometry_is_in_the_uncertainty_of_a_conductivity_but_not_of_an_activation_energy(
+    store: Store,
+) -> None:
+    known = {"area_uncertainty": 0.03, "electrolyte_thickness_uncertainty": 0.04}
+    levels = [
+        node for k, kelvin in enumerate((293.15, 333.15)) for node in (rest(2 * k, kelvin), sweep(2 * k + 1))
+    ]
+    energies = []
+    for cell in (BLOCKING, BLOCKING.model_copy(update=known)):
+        run = StoredRun(store, program(*levels, cell=cell))
+        for step, ohm in ((1, 100.0), (3, 20.0)):
+            run.spectrum(step, noisy(capacitor_behind(ohm), 1e-3, seed=step))
+        results = await found(run)
+        energies.append(results["activation_energy_std_eV"])
+        said = results.get("conductivity_std_without")
+        assert said == (["thickness", "area"] if cell is BLOCKING else None)
+    assert energies[0] == energies[1]
+    assert results["conductivity_std_mS_per_cm"] == pytest.approx(
+        0.05 * results["conductivity_mS_per_cm"], rel=0.05
+    )
 
 
 async def test_without_a_thickness_there_is_no_conductivity(store: Store) -> None:
