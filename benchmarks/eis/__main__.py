@@ -25,8 +25,7 @@ def main() -> None:
     cases = TUNED_CASES if arguments.tuned else TUNED_CASES + HELD_OUT_CASES
     if arguments.ours is not None:
         for name in arguments.ours or ours.METHODS:
-            rows = ours.rows(name, cases, arguments.seeds)
-            lines = table(HEADINGS, [row.cells() for row in rows]) if rows else "not there"
+            lines = table(HEADINGS, [row.cells() for row in ours.rows(name, cases, arguments.seeds)])
             print(f"{ours.title(name)}\n{lines}\n")
         return
     facts = machine()

@@ -7,21 +7,18 @@ references, its answer and its answer with the solver's tolerances at 1e-12.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from analysis.drt.distribution import Distribution
+from analysis.drt.ridge import ridge
 from benchmarks.eis.cases import TUNED_CASES
 from benchmarks.eis.elements import Complexes, Floats
-from benchmarks.eis.optional import part
 from benchmarks.eis.peers import Peer, Question, ask
 from benchmarks.figures import Figure
 
-SETTINGS: dict[str, object] = {"penalty": 1e-3}
-"""Of our ridge, to do what pyDRTtools does."""
 REFERENCES = {
     ("as it is", True): "ridge",
     ("as it is", False): "ridge_without_inductance",
@@ -41,16 +38,13 @@ class Named:
 
 
 def figures(recordings: Path | None) -> list[Figure]:
-    """Compare on the tuned cases and on recordings; nothing if our ridge is not there. Raises PeerError."""
-    ridge = part("drt.ridge", "ridge")
-    if ridge is None:
-        return []
+    """Compare on the tuned cases and on recordings. Raises PeerError."""
     spectra = [Named(c.name, c.circuit.frequency_Hz, c.spectra(1)[0]) for c in TUNED_CASES]
     spectra += recorded(recordings) if recordings else []
     return [
         figure
         for (reference, inductance), method in REFERENCES.items()
-        for figure in _compare(ridge, spectra, reference, inductance, method)
+        for figure in _compare(spectra, reference, inductance, method)
     ]
 
 
@@ -66,28 +60,31 @@ def _read(path: Path) -> Named:
     return Named(path.stem, falling[:, 0], falling[:, 1] + 1j * falling[:, 2])
 
 
-def _compare(
-    ridge: Callable[..., Distribution],
-    spectra: Sequence[Named],
-    reference: str,
-    inductance: bool,
-    method: str,
-) -> list[Figure]:
-    peer = Peer("pyDRTtools", "pydrttools", "peer_pydrttools", method)
-    questions = [Question(s.frequency_Hz, s.impedance_ohm[None, :], 1.0 / s.frequency_Hz) for s in spectra]
-    theirs = [found["gamma"][0] for found in ask(peer, questions)]
-    ours = [
-        _gamma(ridge(s.frequency_Hz, s.impedance_ohm, inductance=inductance, **SETTINGS), s) for s in spectra
+def _compare(spectra: Sequence[Named], reference: str, inductance: bool, method: str) -> list[Figure]:
+    ours = [_ours(spectrum, inductance) for spectrum in spectra]
+    questions = [
+        Question(s.frequency_Hz, s.impedance_ohm[None, :], tau)
+        for s, (tau, _) in zip(spectra, ours, strict=True)
     ]
-    off = [float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in zip(ours, theirs, strict=True)]
+    theirs = [
+        found["gamma"][0] for found in ask(Peer("", "pydrttools", "peer_pydrttools", method), questions)
+    ]
+    off = [
+        100.0 * float(np.linalg.norm(gamma - other) / np.linalg.norm(other))
+        for (_, gamma), other in zip(ours, theirs, strict=True)
+    ]
     worst = int(np.argmax(off))
     what = f"ridge from pyDRTtools {reference}, {'with' if inductance else 'without'} inductance"
     reach = 0.1 if reference == "converged" else None
     return [
-        Figure(f"{what}: γ, median of {len(off)}", 100.0 * float(np.median(off)), "%", reach),
-        Figure(f"{what}: γ, worst ({spectra[worst].name})", 100.0 * off[worst], "%"),
+        Figure(f"{what}: γ, median of {len(off)}", float(np.median(off)), "%", reach),
+        Figure(f"{what}: γ, worst ({spectra[worst].name})", off[worst], "%"),
     ]
 
 
-def _gamma(found: Distribution, spectrum: Named) -> Floats:
-    return np.interp(-np.log(spectrum.frequency_Hz), np.log(found.tau_s), found.gamma_ohm)
+def _ours(spectrum: Named, inductance: bool) -> tuple[Floats, Floats]:
+    """Return τ and γ, between the largest and the smallest 1/f."""
+    f = spectrum.frequency_Hz
+    found = ridge(f, spectrum.impedance_ohm, inductance=inductance, tau_s=1.0 / f)
+    inside = (found.tau_s >= 1.0 / f[0]) & (found.tau_s <= 1.0 / f[-1])
+    return found.tau_s[inside], found.gamma_ohm[inside]

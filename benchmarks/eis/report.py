@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks import eis_circuits
 from benchmarks.eis import agreement, kk, ours, peers, reach, speed
 from benchmarks.eis.cases import HELD_OUT, TUNED, Case
 from benchmarks.eis.results import Row, side_by_side, table
@@ -48,7 +49,7 @@ class Report:
         """Return the tables, with what they need to be read."""
         circuits = table(("case", "what"), [(c.name, c.text) for c in TUNED + HELD_OUT])
         parts = [
-            ("Distributions", side_by_side(self.rows) if self.rows else "None of the methods is there."),
+            ("Distributions", side_by_side(self.rows)),
             ("Kramers–Kronig tests", table(kk.HEADINGS, [verdict.cells() for verdict in self.verdicts])),
             ("What is reached", figures_table(self.figures)),
             ("The circuits", circuits),
@@ -67,13 +68,14 @@ def measure(
 ) -> Report:
     """Measure our methods, and the other libraries if asked to; compare with pyDRTtools on recordings too."""
     mine = {name: ours.rows(name, cases, seeds) for name in ours.METHODS}
-    missing = [f"{ours.title(name)}: not there" for name, rows in mine.items() if not rows]
+    missing: list[str] = []
     theirs: dict[str, list[Row]] = {}
     verdicts = kk.ours(spectra)
     for peer in peers.RESOLVERS if with_peers else ():
         theirs[peer.title] = _asked(peer, partial(peers.rows, peer, cases, seeds), missing)
     figures = reach.of_distributions(mine["hierarchical"], theirs.get(peers.HYBRID.title, []))
     figures += reach.of_verdicts(verdicts, kk.noise_deviation(spectra)) + speed.figures(spectra)
+    figures += eis_circuits.figures(spectra)
     if with_peers:
         figures += _asked(peers.RIDGE, partial(agreement.figures, recordings), missing)
     for peer in peers.JUDGES if with_peers else ():
