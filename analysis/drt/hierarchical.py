@@ -46,7 +46,7 @@ IMPROVING = 0.98
 """More steps follow as long as the residuals fall by this factor a step."""
 ESTIMATED_FROM = 4
 """Step from which the local variance is estimated."""
-HASTE = 1.8
+HASTE = 1.3
 """Power of the change in variance of one step: plain expectation and maximisation crawls."""
 NEIGHBOURHOOD = 0.2
 """Width in ln τ over which the variance is taken for the same."""
