@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MOSTLY = 0.7
 """A spectrum with this share of its points at Z″ > 0 may be one whose sign is turned."""
 
+TIMES_NOISE, LEAST_LEFT = 5.0, 0.01
+"""A distribution that leaves more of |Z| than so many times the noise, and than this part, is spoken of."""
 SURE = 2.0
 """An arc outside the window is spoken of if its resistance is so many standard deviations above zero."""
 
@@ -68,7 +70,7 @@ def resolve(
     distribution = _distribution(f, z, method)
     peaks = tuple(find_peaks(distribution, processes))
     warnings = [*_of_points(spectrum, f, only_valid), *_of_validity(summary), *_of_sign(f, z)]
-    warnings += _of_peaks(peaks, f)
+    warnings += [*_of_description(distribution), *_of_peaks(peaks, f)]
     fit = None
     if circuit is not None:
         try:
@@ -161,6 +163,16 @@ def _of_sign(f: Floats, z: Complexes) -> Iterator[str]:
         yield (
             f"Z″ is positive at {100 * share:.0f} % of the points, and they fit together only with its sign"
             " turned: the file probably holds −Z″. Write its heading as -Im(Z)/Ohm"
+        )
+
+
+def _of_description(found: Distribution) -> Iterator[str]:
+    """Say where a distribution does not describe its spectrum: a loop, a bad point, or no solution found."""
+    left = float(np.sqrt(np.mean(np.abs(found.residuals) ** 2) / 2))
+    if left > max(TIMES_NOISE * found.noise, LEAST_LEFT):
+        yield (
+            f"the distribution leaves {100 * left:.2g} % of |Z|, {left / found.noise:.0f} times the noise:"
+            " it does not describe all of this spectrum, so compare it with the other --method"
         )
 
 
