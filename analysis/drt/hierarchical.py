@@ -33,11 +33,17 @@ PER_DECADE = 15
 """Points of ln τ: a Cole–Cole arc of α = 0.95 is 0.3 decades wide."""
 NOISE_FLOOR = 2e-4
 """Relative to |Z|; below it the grid's own error counts."""
-STEPS = 12
-RELAXING = 0.25
-"""The noise is taken for 10 % at first, then for this part of it each step, until it is the true one: far
-from the solution the problem is not linear."""
-FIRST_NOISE = 0.1
+FIRST_NOISE, RELAXING = 0.1, 0.25
+"""The noise is taken for 10 % at first, then for this part of it whenever the fit is as good as that, until
+it is the true one: far from the solution the problem is not linear."""
+REACHED = 1.5
+"""A fit is as good as a noise if its residuals are below this times the noise."""
+PATIENCE = 6
+"""Steps after which a noise that was not reached is taken for what the model can do."""
+FEWEST_STEPS, SETTLING, AFTERWARDS, MOST_STEPS = 12, 6, 3, 60
+"""Steps in all, at the last noise, after a change of it, and at most."""
+IMPROVING = 0.98
+"""More steps follow as long as the residuals fall by this factor a step."""
 ESTIMATED_FROM = 4
 """Step from which the local variance is estimated."""
 HASTE = 1.8
@@ -52,8 +58,10 @@ ELEMENT_SHARE = np.array([0.3, 0.02, 0.02])
 """R_∞, ωL at the highest and 1/(ωC) at the lowest frequency before anything is known, in parts of |Z|."""
 ELEMENT_STD = np.array([2.0, 3.0, 4.0])
 """Of their logarithms."""
-LARGEST_STEP, DEEPEST_STEP = 4.0, 3.0
-"""In ln γ."""
+LARGEST_STEP, DEEPEST_STEP, LARGEST_LOG = 4.0, 3.0, 300.0
+"""In ln γ; the last keeps a step that is far too large a number."""
+LENGTHS = (1.0, 0.4, 0.16, 0.03)
+"""Of a step."""
 BAND = 1.96 * 0.9
 """Of the posterior standard deviation. 1.96 is 95 %; bands of that width hold 97 % of spectra of random
 circuits, since the prior is wider than arcs need."""
@@ -74,8 +82,7 @@ def hierarchical(
     found = kramers_kronig(f, z).noise if noise is None else noise
     made = grid(f, PER_DECADE)
     search = _Search(made, z, max(found, NOISE_FLOOR))
-    for step in range(STEPS):
-        search.move(step)
+    search.settle()
     return _distribution(made, f, z, search, np.argsort(np.argsort(np.asarray(frequency_Hz))))
 
 
@@ -96,21 +103,64 @@ class _Search:
         self._mean, self._variance = _prior(made, impedance_ohm)
         self.logs = np.concatenate([self._mean[:ENTRIES], made.logs @ self._mean[ENTRIES:]])
         self._p = self._mean.copy()
+        self._left = self._values - self._kernel @ np.exp(self.logs)
+        self._level, self._tried = max(FIRST_NOISE, noise), 0
         self._smoothing = _neighbourhoods(len(made.tau_s) - 2, NEIGHBOURHOOD / made.step)
 
-    def move(self, step: int) -> None:
+    def settle(self) -> None:
+        """Go from step to step until the residuals are noise, or fall no further.
+
+        Where they are more than the noise in the end, the data hold what no distribution makes (an inductive
+        loop, an artefact): that is then taken for noise as well, so that it draws no peaks.
+        """
+        settled = 0
+        for step in range(MOST_STEPS):
+            before = self._rms
+            self._move(estimates=step >= ESTIMATED_FROM)
+            if self._level > self.noise:
+                self._sharpen()
+                continue
+            settled += 1
+            if settled < SETTLING or step + 1 < FEWEST_STEPS:
+                continue
+            if self._rms < REACHED * self.noise:
+                return
+            if self._rms > IMPROVING * before:
+                self._take_for_noise(self._rms)
+                settled = SETTLING - AFTERWARDS
+
+    def _sharpen(self) -> None:
+        """Take the noise for less if the fit allows it, and for what it is if the fit never will."""
+        self._tried += 1
+        if self._rms < REACHED * self._level:
+            self._level, self._tried = max(self.noise, RELAXING * self._level), 0
+        elif self._tried >= PATIENCE:
+            self._take_for_noise(max(self._level, self._rms))
+
+    def _take_for_noise(self, noise: float) -> None:
+        scale = self.noise / noise
+        self._kernel, self._values = self._kernel * scale, self._values * scale
+        self._left, self._beyond = self._left * scale, self._beyond * scale**2
+        self.noise = self._level = noise
+
+    @property
+    def _rms(self) -> float:
+        """Root mean square of the residuals, relative to |Z|."""
+        return self.noise * float(np.sqrt((self._left @ self._left + self._beyond) / (2 * self._points)))
+
+    def _move(self, *, estimates: bool) -> None:
         """Take one step of Gauss and Newton, and estimate the local variance anew."""
-        ratio = max(1.0, FIRST_NOISE * RELAXING**step / self.noise) ** 2
-        rows, left = self._linearised()
+        ratio = (self._level / self.noise) ** 2
+        rows = self._rows()
         inverse = self._inverse(rows, ratio)
-        wanted = self._mean + self._variance * (rows.T @ (inverse @ (left + rows @ (self._p - self._mean))))
-        self._go(self._change_to(wanted), left, ratio)
-        if ESTIMATED_FROM <= step < STEPS - 1:
+        seen = self._left + rows @ (self._p - self._mean)
+        self._go(self._change_to(self._mean + self._variance * (rows.T @ (inverse @ seen))), ratio)
+        if estimates:
             self._estimate(rows, inverse)
 
     def covariance(self) -> Floats:
         """Return the posterior covariance of ln γ and, first, of the three elements' logarithms."""
-        rows, _ = self._linearised()
+        rows = self._rows()
         inverse = self._inverse(rows, 1.0)
         spread = np.sqrt(self._variance)
         logs = np.eye(len(spread))
@@ -123,39 +173,36 @@ class _Search:
         expected = ratio * np.eye(len(rows)) + (rows * self._variance) @ rows.T
         return np.asarray(np.linalg.inv(expected), dtype=np.float64)
 
-    def _linearised(self) -> tuple[Floats, Floats]:
-        """Return the derivative of the weighted data by p, and what the data hold beyond the model."""
-        gamma = np.exp(self.logs)
-        by_logs = self._kernel * gamma
+    def _rows(self) -> Floats:
+        """Return the derivative of the weighted data by p."""
+        by_logs = self._kernel * np.exp(self.logs)
         by_bends = by_logs[:, ENTRIES:] @ self._grid.logs
-        rows = np.concatenate([by_logs[:, :ENTRIES], by_bends], axis=1)
-        return rows, self._values - self._kernel @ gamma
+        return np.concatenate([by_logs[:, :ENTRIES], by_bends], axis=1)
 
     def _change_to(self, wanted: Floats) -> Floats:
         logs = np.concatenate([wanted[:ENTRIES], self._grid.logs @ wanted[ENTRIES:]])
         return np.asarray(logs - self.logs)
 
-    def _go(self, change: Floats, left: Floats, ratio: float) -> None:
-        """Take the best of a step in ln γ and one in γ; shorter ones as long as none is better.
+    def _go(self, change: Floats, ratio: float) -> None:
+        """Take the best of a step in ln γ and one in γ; a shorter one if none is better; else none.
 
         The data are linear in γ and the prior is Gaussian in ln γ: the one or the other is nearly exact.
         """
-        now = self._cost(self._p, left, ratio)
-        best: tuple[float, Floats, Floats] | None = None
-        for length in (1.0, 0.4, 0.16):
+        now = self._cost(self._p, self._left, ratio)
+        for length in LENGTHS:
             in_gamma = np.log(np.maximum(1.0 + length * change, np.exp(-DEEPEST_STEP)))
             in_logs = np.clip(length * change, -LARGEST_STEP, LARGEST_STEP)
             both = np.concatenate([in_gamma[:ENTRIES], in_logs[ENTRIES:]])
-            for step in (in_logs, in_gamma, both):
-                logs = self.logs + step
-                p = np.concatenate([logs[:ENTRIES], bends_of(logs[ENTRIES:], self._grid.step)])
-                cost = self._cost(p, self._values - self._kernel @ np.exp(np.minimum(logs, 60.0)), ratio)
-                if best is None or cost < best[0]:
-                    best = cost, p, logs
-            if best is not None and best[0] <= now:
-                break
-        if best is not None:
-            _, self._p, self.logs = best
+            tries = [self._at(self.logs + step, ratio) for step in (in_logs, in_gamma, both)]
+            cost, p, logs, left = min(tries, key=lambda tried: tried[0])
+            if cost <= now:
+                self._p, self.logs, self._left = p, logs, left
+                return
+
+    def _at(self, logs: Floats, ratio: float) -> tuple[float, Floats, Floats, Floats]:
+        p = np.concatenate([logs[:ENTRIES], bends_of(logs[ENTRIES:], self._grid.step)])
+        left = self._values - self._kernel @ np.exp(np.minimum(logs, LARGEST_LOG))
+        return self._cost(p, left, ratio), p, logs, left
 
     def _cost(self, p: Floats, left: Floats, ratio: float) -> float:
         distance = p - self._mean
@@ -198,7 +245,7 @@ def _distribution(made: Grid, f: Floats, z: Complexes, search: _Search, order: P
     fitted = made.kernel @ gamma
     residuals = (z - fitted[: len(z)] - 1j * fitted[len(z) :]) / np.abs(z)
     omega, known = 2.0 * np.pi * f, spread[:ENTRIES] < KNOWN
-    upper = np.exp(np.minimum(search.logs + BAND * spread, 300.0))
+    upper = np.exp(np.minimum(search.logs + BAND * spread, LARGEST_LOG))
     return Distribution(
         method="hierarchical",
         tau_s=made.tau_s,

@@ -46,6 +46,10 @@ RELATIVE_HEIGHT = 2e-3
 RELATIVE_HEIGHT_WITHOUT_BAND = 2e-2
 """… by this part where the method says nothing of its uncertainty."""
 
+OVERLAP = 0.5
+"""Where two peaks meet, each has a tail under the other: about γ there times a unit of ln τ. This part of it goes
+into the standard deviation of both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peak:
@@ -56,7 +60,7 @@ class Peak:
     resistance_ohm: float
     """Area between the minima on both sides."""
     std_ohm: float | None
-    """Standard deviation of the resistance; None where the method gives none."""
+    """Standard deviation of the resistance, with what overlaps; None where the method gives none."""
     height_ohm: float
     """γ at its highest point."""
     from_s: float
@@ -131,7 +135,8 @@ def _peak(distribution: Distribution, top: int, begin: int, end: int, processes:
     covariance, std = distribution.log_covariance, None
     if covariance is not None:
         variance = float(part @ covariance[begin : end + 1, begin : end + 1] @ part)
-        std = max(variance, 0.0) ** 0.5
+        tails = sum((OVERLAP * float(gamma[valley])) ** 2 for valley in (begin, end))
+        std = (max(variance, 0.0) + tails) ** 0.5
     tau_s = _top_s(distribution, top)
     fast, slow = distribution.window_s
     return Peak(

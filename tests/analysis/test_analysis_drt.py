@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from arcs import SULFIDE, USUAL, WIDE, Arc, arcs, noisy, true_gamma
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import nnls
@@ -69,7 +69,7 @@ def test_resistances_come_with_standard_deviations_that_hold() -> None:
             assert peak.resistance_ohm == pytest.approx(resistance, rel=0.06)
             assert peak.std_ohm is not None
             far.append(abs(peak.resistance_ohm - resistance) / peak.std_ohm)
-    assert np.mean(np.array(far) < 3.0) > 0.8
+    assert np.mean(np.array(far) < 3.0) > 0.95
 
 
 def test_the_band_holds_the_truth() -> None:
@@ -108,7 +108,7 @@ def test_a_blocking_end_is_a_capacitance_and_no_peak() -> None:
 def test_the_scale_of_the_impedance_does_not_matter(scale: float) -> None:
     z = noisy(arcs(WIDE, SULFIDE), 1e-3)
     small, large = hierarchical(WIDE, z), hierarchical(WIDE, scale * z)
-    np.testing.assert_allclose(large.gamma_ohm, scale * small.gamma_ohm, rtol=1e-6)
+    np.testing.assert_allclose(large.gamma_ohm, scale * small.gamma_ohm, rtol=1e-3)
 
 
 def test_the_noise_is_measured() -> None:
@@ -116,6 +116,7 @@ def test_the_noise_is_measured() -> None:
     assert found.noise == pytest.approx(5e-3, rel=0.25)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(1, 4),
