@@ -35,5 +35,17 @@ soak: .venv/.dev
 	$(PIP) --editable ".[dev,readers,judges]"
 	touch $@
 
+# Other impedance libraries, for benchmarks.eis, each in an environment of its own: large. What can't be installed
+# is named in the table.
+PEER = $(PYTHON) -m venv .venv/peers-$(1) && .venv/peers-$(1)/bin/python -m pip install --quiet \
+	--disable-pip-version-check --constraint benchmarks/eis/peers.txt $(2) || echo "$(1) is not there"
+
+.venv/.peers: .venv/.dev benchmarks/eis/peers.txt
+	$(call PEER,hybrid-drt,eisyfit-hybrid-drt)
+	$(call PEER,pydrttools,pyDRTtools cvxopt matplotlib numpy pandas scikit-learn scipy)
+	$(call PEER,impedance,impedance pandas)
+	$(call PEER,pyimpspec,pyimpspec)
+	touch $@
+
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -13,6 +13,7 @@ from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
+from scheduler.resolving import Resolver
 from scheduler.results import results_of
 from scheduler.run import ActiveRun
 from scheduler.worker import Worker
@@ -34,8 +35,9 @@ class Engine:
         worker: Worker,
         chambers: Mapping[str, Chamber] = {},
     ) -> None:
+        self._resolver = Resolver(recorder, worker)
         self.keepers = {
-            name: Keeper(instrument, recorder, clock, self._run_ended)
+            name: Keeper(instrument, recorder, clock, self._run_ended, self._resolver.take)
             for name, instrument in instruments.items()
         }
         self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
@@ -59,6 +61,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._recorder.keep_committing(), name="commit")
+                group.create_task(self._resolver.resolve(), name="resolve spectra")
                 group.create_task(self._finish_runs(), name="finish runs")
                 for name, keeper in self.keepers.items():
                     group.create_task(keeper.keep(), name=f"keep {name}")
@@ -96,6 +99,7 @@ class Engine:
                 log.exception("run %d has ended, but its data could not be sealed", run)
 
     async def _finish(self, run: int) -> None:
+        await self._resolver.caught_up()
         results = await asyncio.to_thread(results_of, self._store.reader, run)
         self._store.save_result(run, results)
         self._recorder.event(run, "result", None, results)

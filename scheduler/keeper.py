@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from drivers.instrument import Instrument, Poll
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
+from protocols.measurements import Spectrum
 from protocols.nodes import Soak
 from protocols.records import ENDED, folder_marker
 from scheduler import segments
@@ -35,12 +36,20 @@ COMMIT_AT_ONCE_S = 0.5
 """A poll that brought so much more instrument time than ours has passed is committed before the next."""
 
 EndedRun = Callable[[ActiveRun], None]
+MeasuredSpectrum = Callable[[ActiveRun, Spectrum], None]
 
 
 class Keeper:
     """Runs the programs of one instrument's channels."""
 
-    def __init__(self, instrument: Instrument, recorder: Recorder, clock: Clock, on_end: EndedRun) -> None:
+    def __init__(
+        self,
+        instrument: Instrument,
+        recorder: Recorder,
+        clock: Clock,
+        on_end: EndedRun,
+        on_spectrum: MeasuredSpectrum | None = None,
+    ) -> None:
         self.instrument = instrument
         self._commands = Commands(instrument, recorder, on_end)
         self.runs = self._commands.runs
@@ -51,6 +60,7 @@ class Keeper:
         self._recorder = recorder
         self._clock = clock
         self._on_end = on_end
+        self._on_spectrum = on_spectrum
         self._pace = Pace(clock)
         self._wake = asyncio.Event()
         self._to_start: list[tuple[int, ActiveRun]] = []
@@ -268,6 +278,8 @@ class Keeper:
         self._recorder.samples(self.instrument.name, judged.samples)
         for run, spectrum, summary in judged.spectra:
             self._recorder.spectrum(run.number, spectrum, summary)
+            if self._on_spectrum is not None:
+                self._on_spectrum(run, spectrum)
         for channel, run in self.runs.items():
             run.record()
             lost = poll.lost_samples.get(channel, 0)

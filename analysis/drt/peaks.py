@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from analysis.drt.distribution import Distribution, Floats
+from protocols.cell import ElectrolyteClass
 
 Ranges = Mapping[str, tuple[float, float]]
 """From and to in s, for each process."""
@@ -38,6 +39,10 @@ PROCESSES: Mapping[str, Ranges] = MappingProxyType(
 last two) and A (a composite of polymer and ceramic). They are no law of nature: a cell of another
 thickness, temperature or interface has its processes elsewhere."""
 
+_OF_CLASS: Mapping[ElectrolyteClass, str] = MappingProxyType(
+    {"garnet": "garnet", "composite": "polymer composite", "polymer": "polymer composite"}
+)
+
 SURE = 0.5
 """A peak counts if ln γ falls on both sides by so many of its posterior standard deviations: the prior has
 spoken against it already…"""
@@ -47,8 +52,8 @@ RELATIVE_HEIGHT_WITHOUT_BAND = 2e-2
 """… by this part where the method says nothing of its uncertainty."""
 
 OVERLAP = 0.5
-"""Where two peaks meet, each has a tail under the other: about γ there times a unit of ln τ. This part of it goes
-into the standard deviation of both."""
+"""Where two peaks meet, each has a tail under the other: about γ there times a unit of ln τ. This part of it
+goes into the standard deviation of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,11 @@ class Peak:
     def capacitance_F(self) -> float:
         """τ/R: capacitance of an RC element of this time and resistance."""
         return self.tau_s / self.resistance_ohm if self.resistance_ohm > 0 else float("inf")
+
+
+def processes_of(material: ElectrolyteClass) -> Ranges | None:
+    """Return the ranges of the study whose cells are nearest; None where none is near."""
+    return PROCESSES.get(_OF_CLASS.get(material, ""))
 
 
 def find_peaks(distribution: Distribution, processes: Ranges | None = None) -> list[Peak]:

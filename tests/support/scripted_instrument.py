@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -514,6 +514,10 @@ class Bench:
     def keep(self) -> None:
         """Let the keeper work."""
         self._task = asyncio.create_task(self.keeper.keep(), name="keep")
+
+    def watch(self, work: Coroutine[None, None, None]) -> None:
+        """Let something else work instead of the keeper alone, such as an engine with this keeper."""
+        self._task = asyncio.create_task(work, name="work")
 
     async def rest(self) -> None:
         """Let the keeper work no more."""
