@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MOSTLY = 0.7
 """A spectrum with this share of its points at Z″ > 0 may be one whose sign is turned."""
 
+TIMES_NOISE, LEAST_LEFT = 5.0, 0.01
+"""A distribution that leaves more of |Z| than so many times the noise, and than this part, is spoken of."""
+TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 SURE = 2.0
 """An arc outside the window is spoken of if its resistance is so many standard deviations above zero."""
 
@@ -47,6 +50,12 @@ class Resolved:
     warnings: tuple[str, ...]
     """For a person, a sentence each."""
 
+    @property
+    def described_ohm(self) -> Complexes:
+        """What the distribution and the elements beside it make of the spectrum, in Ω, shape (n,)."""
+        left: Complexes = self.distribution.residuals * np.abs(self.impedance_ohm)
+        return self.impedance_ohm - left
+
 
 def resolve(
     spectrum: Spectrum,
@@ -67,8 +76,8 @@ def resolve(
     f, z = _points(spectrum, summary, only_valid)
     distribution = _distribution(f, z, method)
     peaks = tuple(find_peaks(distribution, processes))
-    warnings = [*_of_points(spectrum, f, only_valid), *_of_validity(summary), *_of_sign(f, z)]
-    warnings += _of_peaks(peaks, f)
+    warnings = [*_of_points(spectrum, f, only_valid), *_of_validity(summary, only_valid), *_of_sign(f, z)]
+    warnings += [*_of_description(distribution, f, summary.noise), *_of_peaks(peaks, f)]
     fit = None
     if circuit is not None:
         try:
@@ -77,17 +86,6 @@ def resolve(
         except SpectrumError as error:
             warnings.append(f"the circuit was not fitted: {error}")
     return Resolved(f, z, summary, distribution, peaks, fit, tuple(warnings))
-
-
-def impedance_of(distribution: Distribution, frequency_Hz: Floats) -> Complexes:
-    """Return the impedance that a distribution and the elements beside it make, in Ω, shape (n,)."""
-    omega = 2.0 * np.pi * np.asarray(frequency_Hz, dtype=np.float64)
-    relaxing = 1.0 / (1.0 + 1j * omega[:, None] * distribution.tau_s)
-    z = distribution.r_inf_ohm + 1j * omega * distribution.inductance_H
-    z = z + relaxing @ distribution.gamma_ohm * distribution.step
-    if distribution.capacitance_F is not None:
-        z = z + 1.0 / (1j * omega * distribution.capacitance_F)
-    return np.asarray(z, dtype=np.complex128)
 
 
 def _points(spectrum: Spectrum, summary: SpectrumSummary, only_valid: bool) -> tuple[Floats, Complexes]:
@@ -123,12 +121,14 @@ def _fitted(
 
 def _of_points(spectrum: Spectrum, f: Floats, only_valid: bool) -> Iterator[str]:
     left_out = len(spectrum.frequency_Hz) - len(f)
-    if left_out and not only_valid:
+    if left_out and only_valid:
+        yield f"only the {len(f)} points from {_hertz(f[0])} to {_hertz(f[-1])} are used"
+    elif left_out:
         yield f"{left_out} of {len(spectrum.frequency_Hz)} points are no measured impedance and left out"
 
 
-def _of_validity(summary: SpectrumSummary) -> Iterator[str]:
-    if summary.kk_passed:
+def _of_validity(summary: SpectrumSummary, only_valid: bool) -> Iterator[str]:
+    if summary.kk_passed or only_valid:
         return
     if summary.valid_from_Hz is None or summary.valid_to_Hz is None:
         yield "no part of it passes the Kramers–Kronig test: the cell changed while it was measured, or more"
@@ -148,6 +148,11 @@ def _hertz(frequency_Hz: float) -> str:
     return format_amount(float(f"{frequency_Hz:.3g}"), "frequency")
 
 
+def _seconds(tau_s: float) -> str:
+    size, unit = next((entry for entry in TIME_UNITS if tau_s >= entry[0]), TIME_UNITS[-1])
+    return f"{tau_s / size:.3g} {unit}"
+
+
 def _is_drift(summary: SpectrumSummary) -> bool:
     return abs(summary.drift) > max(3 * summary.drift_std, 0.01)
 
@@ -164,11 +169,22 @@ def _of_sign(f: Floats, z: Complexes) -> Iterator[str]:
         )
 
 
+def _of_description(found: Distribution, f: Floats, noise: float) -> Iterator[str]:
+    """Say where a distribution does not describe its spectrum, and at which frequency most; ``f`` as used."""
+    left = float(np.sqrt(np.mean(np.abs(found.residuals) ** 2) / 2))
+    if left > max(TIMES_NOISE * noise, LEAST_LEFT):
+        worst = float(f[np.argmax(np.abs(found.residuals))])
+        yield (
+            f"the distribution leaves {100 * left:.2g} % of |Z| beside {100 * noise:.2g} % of noise, most at"
+            f" {_hertz(worst)}: no sum of arcs makes that (cables, a bad point, a loop)"
+        )
+
+
 def _of_peaks(peaks: tuple[Peak, ...], f: Floats) -> Iterator[str]:
     outside = [peak for peak in peaks if not peak.inside and _is_sure(peak)]
     fast = [peak for peak in outside if peak.tau_s < 1.0 / (2 * np.pi * f[-1])]
     slow = [peak for peak in outside if peak not in fast]
     for found, edge in ((fast, f"above {_hertz(f[-1])}"), (slow, f"below {_hertz(f[0])}")):
         if found:
-            names = ", ".join(peak.name or f"τ = {peak.tau_s:.2g} s" for peak in found)
+            names = ", ".join(peak.name or f"τ = {_seconds(peak.tau_s)}" for peak in found)
             yield f"an arc lies outside the measured range, {edge} ({names}): its R and τ are extrapolated"

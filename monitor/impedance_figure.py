@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.resolve import Resolved, impedance_of
+from analysis.resolve import Resolved
 from monitor.print_style import Width, printed, quantity, save, scaled
 from monitor.report import BLUE, GREEN, GREY, ORANGE
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FINE = 400
-"""Points of a drawn model."""
+"""Points of a drawn circuit."""
 HEADROOM = 1.7
 """Of the axis of γ, for the names of the peaks and the legend."""
 CROWDED = 0.1
@@ -51,7 +51,7 @@ def draw_nyquist(axes: Axes, resolved: Resolved) -> None:
     f, z = resolved.frequency_Hz, resolved.impedance_ohm
     factor, unit = scaled(np.abs(z), "Ω")
     axes.plot(z.real * factor, -z.imag * factor, "o", color=BLUE, markerfacecolor="none", label="measured")
-    for label, colour, line, model in _models(resolved):
+    for label, colour, line, _, model in _models(resolved):
         axes.plot(model.real * factor, -model.imag * factor, line, color=colour, label=label)
     _mark_decades(axes, f, z * factor)
     axes.margins(0.12)
@@ -101,17 +101,13 @@ def _turned(values: ArrayLike) -> np.ndarray:
     return np.asarray(1.0 / (2 * np.pi * np.maximum(np.asarray(values, dtype=np.float64), 1e-30)))
 
 
-def _models(resolved: Resolved) -> list[tuple[str, str, str, np.ndarray]]:
-    """Return name, colour, line and Z in Ω of what was fitted, over the measured range."""
-    f = _fine(resolved)
-    models = [("DRT", ORANGE, "-", impedance_of(resolved.distribution, f))]
+def _models(resolved: Resolved) -> list[tuple[str, str, str, np.ndarray, np.ndarray]]:
+    """Return name, colour, line, f in Hz and Z in Ω of what was fitted, over the measured range."""
+    models = [("DRT", ORANGE, "-", resolved.frequency_Hz, resolved.described_ohm)]
     if resolved.fit is not None:
-        models.append((resolved.fit.circuit.text, GREEN, "--", resolved.fit.impedance(f)))
+        fine = np.geomspace(resolved.frequency_Hz[0], resolved.frequency_Hz[-1], FINE)
+        models.append((resolved.fit.circuit.text, GREEN, "--", fine, resolved.fit.impedance(fine)))
     return models
-
-
-def _fine(resolved: Resolved) -> np.ndarray:
-    return np.geomspace(resolved.frequency_Hz[0], resolved.frequency_Hz[-1], FINE)
 
 
 def _draw_bode(modulus: Axes, phase: Axes, resolved: Resolved) -> None:
@@ -119,9 +115,9 @@ def _draw_bode(modulus: Axes, phase: Axes, resolved: Resolved) -> None:
     factor, unit = scaled(np.abs(z), "Ω")
     modulus.plot(f, np.abs(z) * factor, "o", color=BLUE, markerfacecolor="none")
     phase.plot(f, np.degrees(np.angle(z)), "o", color=BLUE, markerfacecolor="none")
-    for _, colour, line, model in _models(resolved):
-        modulus.plot(_fine(resolved), np.abs(model) * factor, line, color=colour)
-        phase.plot(_fine(resolved), np.degrees(np.angle(model)), line, color=colour)
+    for _, colour, line, at_Hz, model in _models(resolved):
+        modulus.plot(at_Hz, np.abs(model) * factor, line, color=colour)
+        phase.plot(at_Hz, np.degrees(np.angle(model)), line, color=colour)
     modulus.set_xscale("log")
     modulus.set_yscale("log")
     modulus.set_ylabel(f"|Z| / {unit}")

@@ -8,7 +8,7 @@ from made_up_spectra import FREQUENCY, R_HF, TWO_ARCS, impedance, spectrum_of
 
 from analysis.circuit.notation import parse_circuit
 from analysis.drt.distribution import Method
-from analysis.resolve import impedance_of, resolve
+from analysis.resolve import resolve
 from analysis.timeline import timeline
 from protocols.errors import SpectrumError
 from scheduler.worker import Worker
@@ -29,10 +29,11 @@ def test_known_arcs_are_found_and_named(method: Method) -> None:
 
 
 def test_what_a_distribution_describes_comes_back_from_it() -> None:
-    resolved = resolve(spectrum_of(impedance(noise=1e-4)))
-    again = impedance_of(resolved.distribution, resolved.frequency_Hz)
-    np.testing.assert_allclose(again, resolved.impedance_ohm, rtol=3e-3)
-    assert again[-1].real == pytest.approx(R_HF, rel=0.05)
+    resolved = resolve(spectrum_of(impedance(noise=3e-3)))
+    known = impedance(noise=0.0)[::-1]
+    assert resolved.frequency_Hz.tolist() == FREQUENCY[::-1].tolist()
+    np.testing.assert_allclose(resolved.described_ohm, known, rtol=6e-3)
+    assert resolved.described_ohm[-1].real == pytest.approx(R_HF, rel=0.05)
 
 
 def test_a_circuit_is_fitted_beside() -> None:
@@ -73,8 +74,19 @@ def test_a_spectrum_that_was_disturbed_says_where_it_is_valid_and_can_be_cut_to_
     assert not whole.summary.kk_passed
     assert any("passes the Kramers–Kronig test only from" in warning for warning in whole.warnings)
     assert part.frequency_Hz[0] == whole.summary.valid_from_Hz
+    assert f"only the {len(part.frequency_Hz)} points" in part.warnings[0]
     assert part.frequency_Hz[0] > FREQUENCY[-1]
     assert len(part.impedance_ohm) < len(whole.impedance_ohm) == len(FREQUENCY)
+
+
+def test_what_no_distribution_makes_is_said_with_its_frequency() -> None:
+    loop = -100.0 / (1 + 2j * np.pi * FREQUENCY * 3.0)
+    resolved = resolve(spectrum_of(np.asarray(impedance() + loop)))
+    assert resolved.summary.kk_passed
+    (warning,) = [w for w in resolved.warnings if "distribution leaves" in w]
+    worst = resolved.frequency_Hz[np.argmax(np.abs(resolved.distribution.residuals))]
+    assert worst < 0.2
+    assert "a loop" in warning
 
 
 def test_points_that_are_no_impedance_are_left_out_and_counted() -> None:

@@ -9,10 +9,13 @@ The word after a fence's language says what a block is; readers do not see it.
 | ``yaml`` | a whole protocol; ``full`` after it: for a full cell |
 | ``yaml steps``, ``yaml keys`` | a list of steps; keys of a protocol: made whole before they are compiled |
 | ``yaml group`` | a file that another one includes |
+| ``yaml ranges`` | names of processes by their time constants |
 | ``toml`` | tables that the service.toml of ``sandtime init`` gets besides |
 | ``python`` | a program that runs between the page's commands |
 | ``yaml wrong`` | a protocol with mistakes: the commands below it show them |
 
+Commands on files in ``eis/`` and ``symmetric/`` find recordings of real instruments there, if they are beside
+the repository.
 A first line ``# name.yaml`` makes a block a file beside the page's commands.
 """
 
@@ -28,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from services import needs
 
 from drivers.simulation.config import SimulationConfig
 from monitor.templates import SERVICE
@@ -40,6 +44,10 @@ from scheduler.config import load_config
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PAGES = sorted([REPOSITORY / "README.md", *REPOSITORY.glob("docs/**/*.md")])
+RECORDINGS = REPOSITORY.parent / "shared" / "data"
+RECORDED = ("eis", "symmetric")
+"""Folders of recordings that pages read."""
+
 REFERENCE = REPOSITORY / "docs" / "write_a_protocol.md"
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.yaml)\n")
@@ -112,6 +120,11 @@ def pages_with(language: str) -> list[Path]:
     return [page for page in PAGES if blocks(page, language)]
 
 
+def wants_recordings(page: Path) -> bool:
+    """Whether a page's commands read recordings of real instruments."""
+    return any(f"{name}/" in block.text for block in blocks(page, "sh", "python") for name in RECORDED)
+
+
 def _script(page: Path, shown: Path) -> str:
     """Return a page's files and commands as one script; what each block of commands shows goes to a file."""
     script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n"
@@ -168,6 +181,11 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Re
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for page in pages_with("sh"):
         shown, folder = tmp_path_factory.mktemp("shown"), tmp_path_factory.mktemp("folder")
+        if wants_recordings(page):
+            if not RECORDINGS.is_dir():
+                continue
+            for name in RECORDED:
+                (folder / name).symlink_to(RECORDINGS / name)
         started[page] = Reading(
             subprocess.Popen(
                 ["bash", "-c", _script(page, shown)],
@@ -187,6 +205,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Re
 @pytest.mark.timeout(TIMEOUT_S + 20)
 @pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
 def test_commands_run_and_answer_as_the_page_says(page: Path, readings: dict[Path, Reading]) -> None:
+    needs("the folder shared/data with recordings", not wants_recordings(page) or RECORDINGS.is_dir())
     code = readings[page].process.wait(TIMEOUT_S)
     answers = readings[page].answers()
     assert code == 0, f"the last block of commands showed:\n{answers[-1][-3000:]}"
@@ -225,7 +244,7 @@ def test_protocols_compile(page: Path) -> None:
     found = blocks(page, "yaml")
     groups = {block.file: block.text for block in found if "group" in block.words}
     for block in found:
-        if block.words & {"wrong", "group"}:
+        if block.words & {"wrong", "group", "ranges"}:
             continue
         cell = parse_cell(FULL if "full" in block.words else SYMMETRIC, "cell.yaml")
         protocol = parse_protocol(_whole(block), page.name, {}, groups)
