@@ -48,7 +48,7 @@ ESTIMATED_FROM = 4
 """Step from which the local variance is estimated."""
 HASTE = 1.3
 """Power of the change in variance of one step: plain expectation and maximisation crawls."""
-NEIGHBOURHOOD = 0.2
+NEIGHBOURHOOD = 0.15
 """Width in ln τ over which the variance is taken for the same."""
 FIRST_VARIANCE, LEAST_VARIANCE = 0.5, 0.05
 """Of the second derivative of ln γ, for white noise of this intensity."""
