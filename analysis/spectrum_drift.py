@@ -12,6 +12,7 @@ spectrum alone can't be corrected. What changes within the measurement of one po
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ SIGNIFICANT = 4.0
 SAME_CURRENT = 0.05
 """Part by which the direct currents of a series may differ."""
 SAME_FREQUENCY = 1e-4
+LINEAR_V = 5e-3
+"""A cell that direct current polarises by less is as it is at open circuit: an instrument's offset of some nA
+is no direct current."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Steadiness:
     """How steady the cell was during one sweep of a series."""
 
     under_current: bool
-    """Whether direct current flowed: then the spectrum is the differential one at that current."""
+    """Whether direct current polarised the cell: then the spectrum is the differential one there."""
     duration_s: float
     change: float | None
     """Part by which Z changed during the sweep, where it changed most, from the neighbours; None: unknown."""
@@ -64,7 +68,28 @@ def steadiness(spectra: Sequence[Spectrum]) -> list[Steadiness]:
         duration_s = spectrum.t_end_s - spectrum.t_start_s
         rate, std = max(beside, default=(None, 0.0))
         change = None if rate is None else rate * duration_s
-        found.append(Steadiness(bool(spectrum.current_A), duration_s, change, std * duration_s))
+        found.append(
+            Steadiness(abs(polarization_V(spectrum)) > LINEAR_V, duration_s, change, std * duration_s)
+        )
+    return found
+
+
+def polarization_V(spectrum: Spectrum) -> float:
+    """Return how far direct current polarised a cell, by Z′ at the lowest frequency: in V, signed."""
+    f, z, _ = _by_frequency(spectrum)
+    return float(spectrum.current_A * abs(z[-1].real)) if len(f) else 0.0
+
+
+def corrected(spectra: Sequence[Spectrum]) -> list[Spectrum]:
+    """Return each spectrum of a series as it was at the middle of its sweep, where that can be known.
+
+    The first and the last are returned as they are, and so is one that does not fit to its neighbours.
+    """
+    found = list(spectra)
+    for place in range(1, len(spectra) - 1):
+        middle_s = (spectra[place].t_start_s + spectra[place].t_end_s) / 2
+        with contextlib.suppress(SpectrumError):
+            found[place] = at_instant(spectra[place - 1 : place + 2], middle_s)
     return found
 
 

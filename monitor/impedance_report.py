@@ -13,10 +13,12 @@ from analysis.drt.distribution import Distribution
 from analysis.drt.peaks import Peak
 from analysis.resolve import Resolved
 from monitor.print_style import quantity
+from monitor.series_report import finite, of_succession, of_timeline, plain, told
 from protocols.measurements import Spectrum, SpectrumSummary
 
 if TYPE_CHECKING:
     from analysis.circuit.fitting import CircuitFit
+    from analysis.succession import Succession
     from analysis.timeline import Timeline
 
 WORDY = 4
@@ -33,18 +35,35 @@ class Outcome:
     error: str = ""
 
 
-def document(outcomes: Sequence[Outcome], timeline: Timeline | None, note: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """What several spectra say together; None where there is one alone."""
+
+    timeline: Timeline | None
+    succession: Succession | None
+    area_m2: float | None
+    """For resistances per area."""
+
+
+def document(outcomes: Sequence[Outcome], series: Series, note: str) -> dict[str, Any]:
     """Return everything for programs; infinite and undefined numbers are null."""
-    found = {"spectra": [_of_spectrum(outcome) for outcome in outcomes], "note": note}
-    return found | ({} if timeline is None else {"series": _of_timeline(timeline)})
+    found: dict[str, Any] = {"spectra": [_of_spectrum(outcome) for outcome in outcomes], "note": note}
+    if series.timeline is not None:
+        found["series"] = of_timeline(series.timeline, series.area_m2)
+    if series.succession is not None:
+        found |= of_succession(series.succession)
+    return found
 
 
-def words(outcomes: Sequence[Outcome], timeline: Timeline | None, note: str) -> str:
+def words(outcomes: Sequence[Outcome], series: Series, note: str) -> str:
     """Return what a person wants to know first."""
-    notes = [f"note: {note}"] if note else []
+    notes = [] if series.succession is None else told(series.succession)
+    notes += [f"note: {note}"] if note else []
     if len(outcomes) <= WORDY:
-        return "\n\n".join(["\n".join(block) for block in map(_block, outcomes)] + notes)
-    return "\n".join([*_table(outcomes, timeline), *notes])
+        return "\n\n".join(
+            ["\n".join(block) for block in map(_block, outcomes)] + ["\n".join(notes)] * bool(notes)
+        )
+    return "\n".join([*_table(outcomes, series.timeline), *notes])
 
 
 def _of_spectrum(outcome: Outcome) -> dict[str, Any]:
@@ -89,14 +108,14 @@ def _of_summary(summary: SpectrumSummary) -> dict[str, Any]:
 def _of_distribution(found: Distribution, peaks: Sequence[Peak]) -> dict[str, Any]:
     return {
         "method": found.method,
-        "tau_s": _plain(found.tau_s),
-        "gamma_ohm": _plain(found.gamma_ohm),
-        "lower_ohm": None if found.lower_ohm is None else _plain(found.lower_ohm),
-        "upper_ohm": None if found.upper_ohm is None else _plain(found.upper_ohm),
+        "tau_s": plain(found.tau_s),
+        "gamma_ohm": plain(found.gamma_ohm),
+        "lower_ohm": None if found.lower_ohm is None else plain(found.lower_ohm),
+        "upper_ohm": None if found.upper_ohm is None else plain(found.upper_ohm),
         "window_s": list(found.window_s),
         "r_inf_ohm": found.r_inf_ohm,
         "inductance_H": found.inductance_H,
-        "capacitance_F": _finite(found.capacitance_F),
+        "capacitance_F": finite(found.capacitance_F),
         "r_p_ohm": found.r_p_ohm,
         "noise": found.noise,
         "peaks": [
@@ -104,8 +123,8 @@ def _of_distribution(found: Distribution, peaks: Sequence[Peak]) -> dict[str, An
                 "name": peak.name,
                 "tau_s": peak.tau_s,
                 "resistance_ohm": peak.resistance_ohm,
-                "std_ohm": _finite(peak.std_ohm),
-                "capacitance_F": _finite(peak.capacitance_F),
+                "std_ohm": finite(peak.std_ohm),
+                "capacitance_F": finite(peak.capacitance_F),
                 "inside_window": peak.inside,
             }
             for peak in peaks
@@ -115,45 +134,19 @@ def _of_distribution(found: Distribution, peaks: Sequence[Peak]) -> dict[str, An
 
 def _of_fit(fit: CircuitFit) -> dict[str, Any]:
     parameters = {
-        parameter.name: {"value": value, "std": _finite(std), "unit": parameter.unit}
+        parameter.name: {"value": value, "std": finite(std), "unit": parameter.unit}
         for parameter, value, std in zip(
-            fit.circuit.parameters, _plain(fit.values), _plain(fit.std), strict=True
+            fit.circuit.parameters, plain(fit.values), plain(fit.std), strict=True
         )
     }
     return {
         "circuit": fit.circuit.text,
         "parameters": parameters,
         "rms": fit.rms,
-        "aicc": _finite(fit.aicc),
+        "aicc": finite(fit.aicc),
         "converged": fit.converged,
         "warnings": list(fit.warnings),
     }
-
-
-def _of_timeline(timeline: Timeline) -> dict[str, Any]:
-    table = timeline.table
-    return {
-        "t_s": _plain(timeline.t_s) if timeline.is_time else None,
-        "processes": [
-            {
-                "name": tracked.name,
-                "index": tracked.index.tolist(),
-                "tau_s": _plain(tracked.tau_s),
-                "resistance_ohm": _plain(table.resistance_ohm[tracked.index, column]),
-                "std_ohm": _plain(table.std_ohm[tracked.index, column]),
-                "sum_ohm": _plain(table.sum_ohm[tracked.index, column]),
-            }
-            for column, tracked in enumerate(timeline.tracks)
-        ],
-    }
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [_finite(value) for value in values.tolist()]
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _block(outcome: Outcome) -> list[str]:

@@ -12,11 +12,13 @@ import typer
 from monitor.output import ConfigOption, JsonOption, configuration, emit, say
 from protocols.errors import SpectrumError
 from protocols.measurements import Spectrum
+from protocols.units import parse_amount
 
 if TYPE_CHECKING:
     from analysis.circuit.tree import Circuit
     from analysis.drt.distribution import Floats
     from analysis.resolve import Resolved
+    from analysis.succession import Succession
     from analysis.timeline import Timeline
     from monitor.impedance_report import Outcome
 
@@ -40,6 +42,14 @@ MethodOption = Annotated[
 ValidOption = Annotated[
     bool, typer.Option("--valid", help="Use only the frequencies that pass the Kramers–Kronig test.")
 ]
+CorrectedOption = Annotated[
+    bool,
+    typer.Option("--corrected", help="Read each spectrum at one instant, from those before and after it."),
+]
+AreaOption = Annotated[
+    str | None,
+    typer.Option("--area", help="Electrode area, such as '1.13 cm²', for resistances per area."),
+]
 WidthOption = Annotated[
     Literal["single", "double"], typer.Option("--width", help="Columns of a journal that the figure fills.")
 ]
@@ -52,13 +62,15 @@ def eis(
     ranges: RangesOption = None,
     method: MethodOption = "hierarchical",
     valid: ValidOption = False,
+    corrected: CorrectedOption = False,
+    area: AreaOption = None,
     width: WidthOption = "double",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Test impedance spectra, resolve them into processes, fit a circuit, draw them."""
     from analysis.resolve import resolve
-    from monitor.impedance_report import document, words
+    from monitor.impedance_report import Series, document, words
     from monitor.print_style import check_ending
     from monitor.processes import processes_named
 
@@ -66,19 +78,23 @@ def eis(
         check_ending(plot)
     wanted = None if circuit is None else _parsed(circuit)
     processes = None if ranges is None else processes_named(ranges)
-    spectra, note = _spectra(data, config)
+    spectra, note, area_m2 = _spectra(data, config)
+    if area is not None:
+        area_m2 = parse_amount(area, "area").value
+    if corrected:
+        spectra = _corrected(spectra)
     outcomes = outcomes_of(
         spectra,
         lambda spectrum, start: resolve(
             spectrum, processes, wanted, method=method, only_valid=valid, start=start
         ),
     )
-    timeline = _timeline(outcomes)
-    emit(document(outcomes, timeline, note), words(outcomes, timeline, note), json)
+    series = Series(_timeline(outcomes), _succession(spectra), area_m2)
+    emit(document(outcomes, series, note), words(outcomes, series, note), json)
     if not any(outcome.resolved for outcome in outcomes):
         raise typer.Exit(SpectrumError.exit_code)
     if plot is not None:
-        _draw(outcomes, timeline, plot, Path(data).name, width)
+        _draw(outcomes, series.timeline, plot, Path(data).name, width)
         say(f"wrote {plot}")
 
 
@@ -113,8 +129,11 @@ def _parsed(text: str) -> Circuit:
     return circuit_named_or_parsed(text)
 
 
-def _spectra(data: str, config: Path | None) -> tuple[Sequence[Spectrum], str]:
-    """Return the spectra of a file or run and a note on them. Raises SpectrumError if a run has none."""
+def _spectra(data: str, config: Path | None) -> tuple[Sequence[Spectrum], str, float | None]:
+    """Return the spectra of a file or run, a note on them, and the cell's area in m² if it is known.
+
+    Raises SpectrumError if a run has none.
+    """
     if data.isdecimal() and not Path(data).exists():
         from storage.reader import Reader
 
@@ -123,10 +142,27 @@ def _spectra(data: str, config: Path | None) -> tuple[Sequence[Spectrum], str]:
         stored = reader.spectra(run)
         if not stored:
             raise SpectrumError(f"run {run} has no spectra: its protocol measures none, or not yet")
-        return [spectrum for spectrum, _ in stored], ""
+        return [spectrum for spectrum, _ in stored], "", reader.program(run).cell.area_m2
     from drivers.recordings import read_spectra_and_note
 
-    return read_spectra_and_note(data)
+    return *read_spectra_and_note(data), None
+
+
+def _corrected(spectra: Sequence[Spectrum]) -> Sequence[Spectrum]:
+    """Take the drift out of a series. Raises SpectrumError if it is too short for that."""
+    from analysis.spectrum_drift import corrected
+
+    if len(spectra) < 3:
+        raise SpectrumError("a drift is taken out between a spectrum before and one after: 3 are needed")
+    return corrected(spectra)
+
+
+def _succession(spectra: Sequence[Spectrum]) -> Succession | None:
+    if len(spectra) < 2:
+        return None
+    from analysis.succession import succession
+
+    return succession(spectra)
 
 
 def _timeline(outcomes: Sequence[Outcome]) -> Timeline | None:

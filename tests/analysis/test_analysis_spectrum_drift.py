@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from analysis.kramers_kronig import kramers_kronig, summarize
 from analysis.spectra import arcs
-from analysis.spectrum_drift import at_instant, correctable, steadiness
+from analysis.spectrum_drift import at_instant, correctable, corrected, polarization_V, steadiness
+from analysis.succession import succession
 from protocols.errors import SpectrumError
 from protocols.impedance import zarc
 from protocols.measurements import Spectrum
@@ -191,3 +192,39 @@ def test_neighbours_of_other_frequencies_say_nothing() -> None:
     columns = ("frequency_Hz", "z_real_ohm", "z_imag_ohm", "t_s")
     short = two.model_copy(update={name: getattr(two, name)[kept] for name in columns})
     assert [found.change for found in steadiness([one, short])] == [None, None]
+
+
+def test_each_spectrum_of_a_series_is_read_at_the_middle_of_its_sweep_but_the_first_and_the_last() -> None:
+    drifting = [sweep(number, linear(0.2)) for number in range(4)]
+    found = corrected(drifting)
+    assert (found[0], found[-1]) == (drifting[0], drifting[-1])
+    for before, after in zip(drifting[1:-1], found[1:-1], strict=True):
+        assert after.t_start_s == (before.t_start_s + before.t_end_s) / 2
+        summary = summarize(after)
+        assert summary.kk_passed
+        assert abs(summary.drift) < 0.03 < abs(summarize(before).drift)
+
+
+def test_a_spectrum_that_does_not_fit_to_its_neighbours_stays_as_it_is() -> None:
+    series = [sweep(0, linear(0.2)), sweep(1, linear(0.2), current_A=1.0), sweep(2, linear(0.2))]
+    assert corrected(series) == series
+
+
+def test_an_offset_of_the_instrument_is_no_direct_current() -> None:
+    offset, driven = sweep(0, linear(0.0), current_A=1e-7), sweep(0, linear(0.0), current_A=1e-3)
+    assert [one.under_current for one in steadiness([offset, driven])] == [False, True]
+    assert polarization_V(driven) == pytest.approx(1e-3 * 125.0, rel=0.05)
+
+
+def test_a_succession_tells_a_short_circuit_and_compares_no_different_currents() -> None:
+    healthy, later = sweep(0, linear(0.0)), sweep(1, linear(0.0))
+    z = 1.0 / (1.0 / later.impedance() + 1.0 / 60.0)
+    shorted = sweep(2, linear(0.0)).model_copy(
+        update={"z_real_ohm": tuple(z.real.tolist()), "z_imag_ohm": tuple(z.imag.tolist())}
+    )
+    driven = sweep(3, linear(0.0), current_A=1e-3)
+    found = succession([healthy, later, shorted, driven])
+    assert [change.kind for change in found.changes] == ["none", "parallel_resistor", "undecided"]
+    assert found.changes[1].parallel_ohm == pytest.approx(60.0, rel=0.1)
+    assert "direct currents" in found.changes[2].reason
+    assert len(found.steadiness) == 4

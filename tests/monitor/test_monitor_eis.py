@@ -144,6 +144,27 @@ def test_several_spectra_make_a_series(eis: Call, tmp_path: Path, ranges: Path) 
     assert [row.split()[0] for row in rows[2:8]] == list("012345")
 
 
+def test_a_series_tells_of_a_short_circuit_and_of_resistances_per_area(eis: Call, tmp_path: Path) -> None:
+    before, z = impedance(seed=0), impedance(seed=1)
+    file = write_spectra(tmp_path / "short.csv", before, 1.0 / (1.0 / z + 1.0 / 200.0))
+    told = eis(file)
+    assert re.search(r"0 → 1: a resistor came in parallel, 2\d\d Ω|0 → 1: .* 19\d Ω", told.stdout)
+    found = eis(file, "--json", "--area", "2 cm²").document
+    assert found["changes"][0]["kind"] == "parallel_resistor"
+    assert found["changes"][0]["parallel_ohm"] == pytest.approx(200.0, rel=0.1)
+    assert [one["under_current"] for one in found["steadiness"]] == [False, False]
+    for process in found["series"]["processes"]:
+        assert process["asr_ohm_cm2"][0] == pytest.approx(2 * process["resistance_ohm"][0])
+
+
+def test_drift_is_taken_out_of_three_spectra_and_refused_for_two(eis: Call, tmp_path: Path) -> None:
+    spectra = [impedance(seed=seed) * (1.0 + 0.1 * seed) for seed in range(3)]
+    assert eis(write_spectra(tmp_path / "three.csv", *spectra), "--corrected").code == 0
+    refused = eis(write_spectra(tmp_path / "two.csv", *spectra[:2]), "--corrected")
+    assert refused.code == 3
+    assert "3 are needed" in refused.stderr
+
+
 def test_long_work_shows_how_far_it_is(eis: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.commands.eis.SHOW_S", 0.0)
     done = eis(write_spectra(tmp_path / "three.csv", *[impedance(seed=k) for k in range(3)]), "--json")
