@@ -108,19 +108,23 @@ def valid_range(frequency_Hz: Floats, impedance_ohm: Complexes) -> tuple[float, 
     """Return the lowest and the highest frequency of the widest part of a spectrum that passes, in Hz.
 
     Points are taken off one end or off the other: what disturbs a sweep mostly shows where a point takes
-    longest or where cables end. How many is found by halving, so that a longer part may pass by chance.
-    None if no part of at least :data:`FEWEST_IN_PART` points passes. Accepts what :func:`kramers_kronig`
-    accepts.
+    longest or where cables end. A few are taken off at first and then ever more, so that a wider part may be
+    overlooked by some points. None if no part of at least :data:`FEWEST_IN_PART` points passes. Accepts what
+    :func:`kramers_kronig` accepts.
     """
     order = np.argsort(frequency_Hz)
     f, z = frequency_Hz[order], impedance_ohm[order]
-    count = len(f)
-    parts = [
-        _longest(f, z, [slice(count - length, count) for length in range(count + 1)]),
-        _longest(f, z, [slice(0, length) for length in range(count + 1)]),
-    ]
-    longest = max((part for part in parts if part), key=lambda part: part.stop - part.start, default=None)
-    return None if longest is None else (float(f[longest][0]), float(f[longest][-1]))
+    count, before = len(f), 0
+    if kramers_kronig(f, z).passed and count:
+        return float(f[0]), float(f[-1])
+    for taken in _trims(count - FEWEST_IN_PART):
+        for slow_end in (True, False):
+            if _passes(f, z, taken, slow_end):
+                least = _fewest_taken(f, z, before, taken, slow_end)
+                part = _part(count, least, slow_end)
+                return float(f[part][0]), float(f[part][-1])
+        before = taken
+    return None
 
 
 def summarize(spectrum: Spectrum) -> SpectrumSummary:
@@ -182,17 +186,33 @@ def _measured(spectrum: Spectrum) -> tuple[Floats, Complexes, Floats]:
     return f[order], z[order], t_s[order]
 
 
-def _longest(f: Floats, z: Complexes, parts: list[slice]) -> slice | None:
-    """Return the longest part that passes, by halving; ``parts`` by their length, from 0 on."""
-    passes, fails = FEWEST_IN_PART - 1, len(f) + 1
-    while fails - passes > 1:
-        length = (passes + fails) // 2
-        outcome = kramers_kronig(f[parts[length]], z[parts[length]])
-        if outcome.significance < SIGNIFICANT_IN_PART or outcome.systematic < SYSTEMATIC_FLOOR:
-            passes = length
+def _trims(most: int) -> list[int]:
+    """Return how many points to take off: 1, and each time 1.4 times as many and one more."""
+    trims, taken = [], 1
+    while taken < most:
+        trims.append(taken)
+        taken = int(1.4 * taken) + 1
+    return [*trims, most] if most > 0 else []
+
+
+def _fewest_taken(f: Floats, z: Complexes, fails: int, passes: int, slow_end: bool) -> int:
+    while passes - fails > 1:
+        taken = (passes + fails) // 2
+        if _passes(f, z, taken, slow_end):
+            passes = taken
         else:
-            fails = length
-    return parts[passes] if passes >= FEWEST_IN_PART else None
+            fails = taken
+    return passes
+
+
+def _passes(f: Floats, z: Complexes, taken: int, slow_end: bool) -> bool:
+    part = _part(len(f), taken, slow_end)
+    outcome = kramers_kronig(f[part], z[part])
+    return outcome.significance < SIGNIFICANT_IN_PART or outcome.systematic < SYSTEMATIC_FLOOR
+
+
+def _part(count: int, taken: int, slow_end: bool) -> slice:
+    return slice(taken, count) if slow_end else slice(0, count - taken)
 
 
 def _basis(frequency_Hz: Floats, weight: Floats) -> Floats:
