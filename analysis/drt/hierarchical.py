@@ -30,7 +30,7 @@ Places = NDArray[np.intp]
 
 FEWEST_POINTS = 12
 PER_DECADE = 15
-"""Points of ln τ: a Cole–Cole arc of α = 0.95 is 0.3 decades wide."""
+"""Points of ln τ: an arc of α = 0.95, two tenths of a decade wide, still has three."""
 NOISE_FLOOR = 2e-4
 """Relative to |Z|; below it the grid's own error counts."""
 FIRST_NOISE, RELAXING = 0.1, 0.25
@@ -63,8 +63,8 @@ LARGEST_STEP, DEEPEST_STEP, LARGEST_LOG = 4.0, 3.0, 300.0
 LENGTHS = (1.0, 0.4, 0.16, 0.03)
 """Of a step."""
 BAND = 1.96 * 0.9
-"""Of the posterior standard deviation. 1.96 is 95 %; bands of that width hold 97 % of spectra of random
-circuits, since the prior is wider than arcs need."""
+"""Of the posterior standard deviation. 1.96 is 95 %; bands of that width hold more than that of the γ of
+known circuits, since the prior is wider than arcs need."""
 KNOWN = 0.5
 """An inductance or a capacitance is reported if the standard deviation of its logarithm is below this."""
 
