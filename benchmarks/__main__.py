@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
+from benchmarks.eis import report as impedance
 from benchmarks.figures import Figure, machine, page, table
 
 GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
@@ -19,6 +20,7 @@ GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "memory": (memory.TITLE, memory.figures),
     "storage": (storage.TITLE, storage.figures),
     "simulation": (simulation.TITLE, simulation.figures),
+    "impedance": (impedance.TITLE, impedance.figures),
     "virtual_lab": (virtual_lab.TITLE, virtual_lab.figures),
 }
 

@@ -1,7 +1,7 @@
 """The circuits and the noise of the comparison, with what a perfect method would find in them.
 
 The twelve cases a to d are those on which methods were compared, and tuned, before (the project's survey of
-impedance libraries); nobody has tuned anything on the circuits of :data:`HELD_OUT`.
+impedance libraries); no setting was chosen by the circuits of :data:`HELD_OUT`.
 """
 
 from __future__ import annotations
