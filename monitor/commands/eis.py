@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,6 +18,7 @@ from protocols.units import parse_amount
 if TYPE_CHECKING:
     from analysis.circuit.tree import Circuit
     from analysis.drt.distribution import Floats
+    from analysis.drt.peaks import Ranges
     from analysis.resolve import Resolved
     from analysis.succession import Succession
     from analysis.timeline import Timeline
@@ -77,12 +79,10 @@ def eis(
     if plot is not None:
         check_ending(plot)
     wanted = None if circuit is None else _parsed(circuit)
-    processes = None if ranges is None else processes_named(ranges)
-    spectra, note, area_m2 = _spectra(data, config)
-    if area is not None:
-        area_m2 = parse_amount(area, "area").value
-    if corrected:
-        spectra = _corrected(spectra)
+    source = _source(data, config)
+    processes = source.processes if ranges is None else processes_named(ranges)
+    area_m2 = source.area_m2 if area is None else parse_amount(area, "area").value
+    spectra = _corrected(source.spectra) if corrected else source.spectra
     outcomes = outcomes_of(
         spectra,
         lambda spectrum, start: resolve(
@@ -90,11 +90,11 @@ def eis(
         ),
     )
     series = Series(_timeline(outcomes), _succession(spectra), area_m2)
-    emit(document(outcomes, series, note), words(outcomes, series, note), json)
+    emit(document(outcomes, series, source.note), words(outcomes, series, source.note), json)
     if not any(outcome.resolved for outcome in outcomes):
         raise typer.Exit(SpectrumError.exit_code)
     if plot is not None:
-        _draw(outcomes, series.timeline, plot, Path(data).name, width)
+        _draw(outcomes, series.timeline, plot, source.title, width)
         say(f"wrote {plot}")
 
 
@@ -129,12 +129,22 @@ def _parsed(text: str) -> Circuit:
     return circuit_named_or_parsed(text)
 
 
-def _spectra(data: str, config: Path | None) -> tuple[Sequence[Spectrum], str, float | None]:
-    """Return the spectra of a file or run, a note on them, and the cell's area in m² if it is known.
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Spectra, and what is known of their cell."""
 
-    Raises SpectrumError if a run has none.
-    """
+    spectra: Sequence[Spectrum]
+    title: str
+    note: str = ""
+    area_m2: float | None = None
+    processes: Ranges | None = None
+    """Those of the cell's electrolyte class."""
+
+
+def _source(data: str, config: Path | None) -> _Source:
+    """Return the spectra of a file or run. Raises SpectrumError if a run has none."""
     if data.isdecimal() and not Path(data).exists():
+        from analysis.drt.peaks import processes_of
         from storage.reader import Reader
 
         reader = Reader(configuration(config).data)
@@ -142,10 +152,14 @@ def _spectra(data: str, config: Path | None) -> tuple[Sequence[Spectrum], str, f
         stored = reader.spectra(run)
         if not stored:
             raise SpectrumError(f"run {run} has no spectra: its protocol measures none, or not yet")
-        return [spectrum for spectrum, _ in stored], "", reader.program(run).cell.area_m2
+        cell = reader.program(run).cell
+        measured = [spectrum for spectrum, _ in stored]
+        processes = processes_of(cell.electrolyte_class)
+        return _Source(measured, f"run {run}: {cell.name}", area_m2=cell.area_m2, processes=processes)
     from drivers.recordings import read_spectra_and_note
 
-    return *read_spectra_and_note(data), None
+    spectra, note = read_spectra_and_note(data)
+    return _Source(spectra, Path(data).name, note)
 
 
 def _corrected(spectra: Sequence[Spectrum]) -> Sequence[Spectrum]:

@@ -295,6 +295,8 @@ async def test_the_spectra_of_a_run_are_analysed_by_its_number(eis: Call, tmp_pa
     document = eis(number, "--json").document
     assert len(document["spectra"]) == 2
     assert document["spectra"][1]["t_s"] > 0
+    assert [process["name"] for process in document["series"]["processes"]] == ["charge transfer"]
+    assert document["series"]["processes"][0]["asr_ohm_cm2"][0] > 0
     missing = eis(number + 1)
     assert missing.code == 2
     assert f"no run {number + 1}" in missing.stderr
@@ -309,7 +311,9 @@ async def stored(folder: Path) -> int:
     """Store a run with two spectra; return its number."""
     store = await open_store(folder)
     try:
-        made = StoredRun(store, program(sweep(0), sweep(1)))
+        whole = program(sweep(0), sweep(1))
+        garnet = whole.cell.model_copy(update={"electrolyte_class": "garnet"})
+        made = StoredRun(store, whole.model_copy(update={"cell": garnet}))
         for step, ohm in enumerate((300.0, 200.0)):
             made.spectrum(step, arc_of(ohm))
         await made.reader()
