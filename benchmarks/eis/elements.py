@@ -57,12 +57,11 @@ class Element(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Zarc:
-    """R/(1 + (jωτ)^φ): a depressed arc; with φ = 1 an RC element, one line."""
+class _OnePeak:
+    """An element whose resistance makes one peak of γ, at or up to its τ."""
 
     resistance_ohm: float
     tau_s: float
-    phi: float
 
     @property
     def peak(self) -> Span:
@@ -78,6 +77,13 @@ class Zarc:
     def blocks(self) -> bool:
         """It does not."""
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Zarc(_OnePeak):
+    """R/(1 + (jωτ)^φ): a depressed arc; with φ = 1 an RC element, one line."""
+
+    phi: float
 
     @property
     def smooth(self) -> bool:
@@ -157,26 +163,8 @@ class Warburg:
 
 
 @dataclass(frozen=True, slots=True)
-class Gerischer:
+class Gerischer(_OnePeak):
     """R/√(1 + jωτ): diffusion with a reaction on the way. γ rises to a pole at τ and is zero above it."""
-
-    resistance_ohm: float
-    tau_s: float
-
-    @property
-    def peak(self) -> Span:
-        """The pole, with all of R."""
-        return self.tau_s, self.resistance_ohm
-
-    @property
-    def optional(self) -> tuple[Span, ...]:
-        """None: it is one peak with a foot."""
-        return ()
-
-    @property
-    def blocks(self) -> bool:
-        """It does not."""
-        return False
 
     @property
     def smooth(self) -> bool:

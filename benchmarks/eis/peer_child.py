@@ -43,7 +43,7 @@ def main(methods: dict[str, Resolve], judges: dict[str, Judge]) -> None:
     """Do what the command line says: ``METHOD QUESTIONS.npz ANSWERS.npz``."""
     name, questions, answers = sys.argv[1:]
     warnings.simplefilter("ignore")  # they are the peer's
-    with np.load(questions, allow_pickle=False) as asked:
+    with np.load(questions) as asked:
         count = int(asked["count"])
         jobs = [tuple(asked[f"{key}{i}"] for key in ("f", "z", "tau", "blocks")) for i in range(count)]
     found: dict[str, Any] = {}

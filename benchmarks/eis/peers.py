@@ -81,7 +81,7 @@ def ask(peer: Peer, questions: Sequence[Question]) -> list[Columns]:
         _write(asked, questions)
         module = f"benchmarks.eis.{peer.module}"
         _run([str(peer.python), "-m", module, peer.method, str(asked), str(answered)])
-        with np.load(answered, allow_pickle=False) as found:
+        with np.load(answered) as found:
             return [_columns(found, number) for number in range(len(questions))]
 
 

@@ -34,7 +34,6 @@ class DeviceCode(IntEnum):
     MPG_2 = 22
     SP_100 = 23
     MOSLED = 24
-    KINEXXX = 25  # the vendor's own name of a device
     BCS_815 = 26
     SP_240 = 27
     MPG_205 = 28

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arcs import spectrum_of
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -46,17 +47,7 @@ def with_arcs(preset: str, factor: float = 1.0, **more: object) -> Cell:
 def spectrum(f: Floats, z: Complexes, noise: float, seed: int) -> Spectrum:
     parts = np.random.default_rng([seed, len(f)]).standard_normal((2, len(f)))
     z = z + noise * np.abs(z) * (parts[0] + 1j * parts[1])
-    return Spectrum(
-        channel=0,
-        step=0,
-        visit=0,
-        t_start_s=0.0,
-        t_end_s=1.0,
-        frequency_Hz=tuple(f.tolist()),
-        z_real_ohm=tuple(z.real.tolist()),
-        z_imag_ohm=tuple(z.imag.tolist()),
-        t_s=tuple(np.linspace(0.0, 1.0, len(f)).tolist()),
-    )
+    return spectrum_of(f, z)
 
 
 def shorted(z: Complexes, parallel_ohm: float) -> Complexes:

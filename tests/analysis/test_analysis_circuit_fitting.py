@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arcs import spectrum_of
 from numpy.typing import NDArray
 from services import needs
 
@@ -24,7 +25,6 @@ from analysis.circuit.notation import parse_circuit
 from analysis.circuit.stock import STOCK, circuit_named_or_parsed
 from drivers.recordings import read_spectra
 from protocols.errors import SpectrumError
-from protocols.measurements import Spectrum
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -48,20 +48,6 @@ def drawn(rng: np.random.Generator) -> Floats:
     alpha1, alpha2 = rng.uniform(0.75, 1.0, 2)
     r0, sigma = 10 ** rng.uniform(0, 2), (r1 + r2) * 10 ** rng.uniform(-1.5, -0.5)
     return np.array([r0, r1, fast_s**alpha1 / r1, alpha1, r2, slow_s**alpha2 / r2, alpha2, sigma])
-
-
-def spectrum_of(impedance: Complexes, frequency: Floats = FREQUENCY) -> Spectrum:
-    return Spectrum(
-        channel=0,
-        step=0,
-        visit=0,
-        t_start_s=0.0,
-        t_end_s=1.0,
-        frequency_Hz=tuple(frequency.tolist()),
-        z_real_ohm=tuple(impedance.real.tolist()),
-        z_imag_ohm=tuple(impedance.imag.tolist()),
-        t_s=tuple(np.linspace(0.0, 1.0, len(frequency)).tolist()),
-    )
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -165,7 +151,8 @@ def test_a_series_is_followed_and_a_jump_in_it_found() -> None:
     values = [TRUE * np.array([1, 1, 1, 1, 0.97**step, 1, 1, 1]) for step in range(12)]
     values += [TRUE * np.array([1, 1, 1, 1, 0.05, 1, 1, 1])]
     spectra = [
-        spectrum_of(noisy(WITH_TAIL.impedance(FREQUENCY, row), seed)) for seed, row in enumerate(values)
+        spectrum_of(FREQUENCY, noisy(WITH_TAIL.impedance(FREQUENCY, row), seed))
+        for seed, row in enumerate(values)
     ]
     fits = fit_series(WITH_TAIL, spectra)
     assert [fit.named["R2"] for fit in fits] == pytest.approx([row[4] for row in values], rel=0.1)
@@ -173,7 +160,7 @@ def test_a_series_is_followed_and_a_jump_in_it_found() -> None:
 
 def test_a_series_says_which_spectrum_is_too_short() -> None:
     exact = WITH_TAIL.impedance(FREQUENCY, TRUE)
-    spectra = [spectrum_of(exact), spectrum_of(exact[:3], FREQUENCY[:3])]
+    spectra = [spectrum_of(FREQUENCY, exact), spectrum_of(FREQUENCY[:3], exact[:3])]
     with pytest.raises(SpectrumError, match=r"spectrum 1: 3 points are too few for the 8 parameters"):
         fit_series(WITH_TAIL, spectra)
 

@@ -184,7 +184,8 @@ def test_a_grid_of_the_user_is_kept() -> None:
 def test_peaks_are_named_by_ranges_that_a_user_may_set() -> None:
     found = hierarchical(WIDE, noisy(arcs(WIDE, SULFIDE), 1e-3))
     names = [peak.name for peak in find_peaks(found, PROCESSES["garnet"])]
-    assert names == ["", "grain boundary", "Li|garnet transport"] or names[0] in ("grain", "grain boundary")
+    assert names[0] in ("grain", "grain boundary")
+    assert names[1:] == ["grain boundary", "Li|garnet transport"]
     mine = find_peaks(found, {"slow": (1e-3, 1.0)})
     assert [peak.name for peak in mine] == ["", "", "slow"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arcs import noisy, spectrum_of
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -28,25 +29,8 @@ def three_arcs(frequency: Floats) -> Complexes:
     return np.asarray(OHMIC + np.sum(arcs, axis=0))
 
 
-def noisy(impedance: Complexes, sigma: float, seed: int = 0) -> Complexes:
-    rng = np.random.default_rng(seed)
-    parts = rng.standard_normal((2, len(impedance)))
-    return np.asarray(impedance + sigma * np.abs(impedance) * (parts[0] + 1j * parts[1]))
-
-
-def spectrum_of(frequency: Floats, impedance: Complexes) -> Spectrum:
-    return Spectrum(
-        channel=0,
-        step=0,
-        visit=0,
-        t_start_s=100.0,
-        t_end_s=200.0,
-        frequency_Hz=tuple(frequency.tolist()),
-        z_real_ohm=tuple(impedance.real.tolist()),
-        z_imag_ohm=tuple(impedance.imag.tolist()),
-        t_s=tuple(np.linspace(100.0, 200.0, len(frequency)).tolist()),
-        current_A=1e-3,
-    )
+def measured(frequency: Floats, impedance: Complexes) -> Spectrum:
+    return spectrum_of(frequency, impedance, 100.0, 200.0, current_A=1e-3)
 
 
 def test_an_exact_spectrum_leaves_next_to_nothing() -> None:
@@ -153,7 +137,7 @@ def test_published_spectra_of_steady_cells_pass(
 
 def test_the_summary_holds_the_resistances_of_the_circuit() -> None:
     frequency = np.geomspace(1e7, 1e-3, 101)
-    summary = summarize(spectrum_of(frequency, three_arcs(frequency)))
+    summary = summarize(measured(frequency, three_arcs(frequency)))
     total = OHMIC + sum(arc[0] for arc in ARCS)
     assert summary.r_hf_ohm == pytest.approx(OHMIC, rel=0.01)
     assert summary.r_total_ohm == pytest.approx(total, rel=0.01)
@@ -167,7 +151,7 @@ def test_the_summary_holds_the_resistances_of_the_circuit() -> None:
 def test_r_hf_is_where_the_inductive_branch_ends() -> None:
     frequency = np.geomspace(1e6, 1e-1, 71)
     inductive = three_arcs(frequency) + 2j * np.pi * frequency * 2e-6
-    crossing = summarize(spectrum_of(frequency, inductive)).r_hf_ohm
+    crossing = summarize(measured(frequency, inductive)).r_hf_ohm
     dense = np.geomspace(1e6, 1e-1, 200_001)
     fine = three_arcs(dense) + 2j * np.pi * dense * 2e-6
     assert crossing == pytest.approx(fine.real[np.argmax(fine.imag <= 0.0)], rel=0.02)
@@ -176,20 +160,20 @@ def test_r_hf_is_where_the_inductive_branch_ends() -> None:
 def test_a_wire_has_its_own_resistance() -> None:
     frequency = np.geomspace(1e5, 1.0, 20)
     wire = np.asarray(0.05 + 2j * np.pi * frequency * 1e-7, dtype=np.complex128)
-    summary = summarize(spectrum_of(frequency, wire))
+    summary = summarize(measured(frequency, wire))
     assert summary.r_hf_ohm == pytest.approx(0.05)
 
 
 def test_a_spectrum_of_one_point_has_a_summary() -> None:
-    summary = summarize(spectrum_of(np.array([1.0]), np.array([30.0 - 4.0j])))
+    summary = summarize(measured(np.array([1.0]), np.array([30.0 - 4.0j])))
     assert (summary.r_total_ohm, summary.z_imag_low_ohm, summary.kk_passed) == (30.0, 4.0, False)
 
 
 def test_the_summary_leaves_out_points_that_were_not_measured() -> None:
     impedance = noisy(three_arcs(FREQUENCY), 1e-3)
-    whole = summarize(spectrum_of(FREQUENCY[1:-1], impedance[1:-1]))
+    whole = summarize(measured(FREQUENCY[1:-1], impedance[1:-1]))
     impedance[0], impedance[-1] = 0.0, 0.0
-    spoilt = summarize(spectrum_of(FREQUENCY, impedance))
+    spoilt = summarize(measured(FREQUENCY, impedance))
     assert (spoilt.r_hf_ohm, spoilt.r_total_ohm, spoilt.f_low_Hz) == (
         whole.r_hf_ohm,
         whole.r_total_ohm,
@@ -199,14 +183,14 @@ def test_the_summary_leaves_out_points_that_were_not_measured() -> None:
 
 def test_a_spectrum_without_a_measured_point_has_no_summary() -> None:
     with pytest.raises(SpectrumError, match="none of the 81 points"):
-        summarize(spectrum_of(FREQUENCY, np.zeros(len(FREQUENCY), dtype=np.complex128)))
+        summarize(measured(FREQUENCY, np.zeros(len(FREQUENCY), dtype=np.complex128)))
 
 
 def test_the_summary_says_where_the_spectrum_is_valid() -> None:
-    whole = summarize(spectrum_of(FREQUENCY, noisy(three_arcs(FREQUENCY), 1e-3)))
+    whole = summarize(measured(FREQUENCY, noisy(three_arcs(FREQUENCY), 1e-3)))
     assert (whole.valid_from_Hz, whole.valid_to_Hz) == (FREQUENCY[-1], FREQUENCY[0])
     impedance = noisy(three_arcs(FREQUENCY), 1e-3)
     impedance[60:] *= 0.6
-    trimmed = summarize(spectrum_of(FREQUENCY, impedance))
+    trimmed = summarize(measured(FREQUENCY, impedance))
     assert trimmed.valid_to_Hz == FREQUENCY[0]
     assert trimmed.valid_from_Hz == pytest.approx(FREQUENCY[59], rel=1.0)

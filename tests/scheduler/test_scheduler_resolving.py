@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
-from arcs import SULFIDE, WIDE, arcs, noisy
+from arcs import SULFIDE, WIDE, arcs, noisy, spectrum_of
 from scripted_instrument import CURRENT_A, Bench, driven, program, sweep
 
 from protocols.measurements import Spectrum
@@ -18,19 +18,8 @@ from scheduler.worker import Worker
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-def spectrum(frequency: np.ndarray = WIDE, scale: float = 1.0) -> Spectrum:
-    z = scale * noisy(arcs(frequency, SULFIDE), 1e-3)
-    return Spectrum(
-        channel=1,
-        step=0,
-        visit=0,
-        t_start_s=10.0,
-        t_end_s=99.0,
-        frequency_Hz=tuple(frequency.tolist()),
-        z_real_ohm=tuple(z.real.tolist()),
-        z_imag_ohm=tuple(z.imag.tolist()),
-        t_s=tuple(np.linspace(10.0, 99.0, len(frequency)).tolist()),
-    )
+def spectrum(frequency: np.ndarray = WIDE) -> Spectrum:
+    return spectrum_of(frequency, noisy(arcs(frequency, SULFIDE), 1e-3), 10.0, 99.0)
 
 
 @pytest.fixture

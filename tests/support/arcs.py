@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.impedance import zarc
+from protocols.measurements import Spectrum
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -39,6 +40,28 @@ def noisy(impedance: Complexes, sigma: float, seed: int = 0) -> Complexes:
     """Return Z with white noise on both parts, relative to |Z|."""
     parts = np.random.default_rng(seed).standard_normal((2, len(impedance)))
     return np.asarray(impedance + sigma * np.abs(impedance) * (parts[0] + 1j * parts[1]))
+
+
+def spectrum_of(
+    frequency: Floats,
+    impedance: Complexes,
+    t_start_s: float = 0.0,
+    t_end_s: float = 1.0,
+    current_A: float = 0.0,
+) -> Spectrum:
+    """Return a spectrum whose points are evenly spaced in time."""
+    return Spectrum(
+        channel=0,
+        step=0,
+        visit=0,
+        t_start_s=t_start_s,
+        t_end_s=t_end_s,
+        frequency_Hz=tuple(frequency.tolist()),
+        z_real_ohm=tuple(impedance.real.tolist()),
+        z_imag_ohm=tuple(impedance.imag.tolist()),
+        t_s=tuple(np.linspace(t_start_s, t_end_s, len(frequency)).tolist()),
+        current_A=current_A,
+    )
 
 
 def true_gamma(tau: Floats, parts: Sequence[Arc]) -> Floats:
