@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.spectrum_input import Complexes, Floats, usable
+from analysis.spectrum_input import Complexes, Floats, measured_points
 from protocols.errors import SpectrumError
 from protocols.measurements import Spectrum, SpectrumSummary
 
@@ -132,7 +132,10 @@ def summarize(spectrum: Spectrum) -> SpectrumSummary:
 
     Points that are no measured impedance are left out. Raises SpectrumError if none is left.
     """
-    f, z, t_s = _measured(spectrum)
+    f, z, t_s = measured_points(spectrum)
+    if not len(f):
+        total = len(spectrum.frequency_Hz)
+        raise SpectrumError(f"none of the {total} points of the spectrum is a measured impedance")
     outcome = kramers_kronig(f, z, t_s)
     valid = (float(f[0]), float(f[-1])) if outcome.passed else valid_range(f, z)
     r_hf, lowest = high_frequency_resistance(f, z), z[0]
@@ -173,17 +176,6 @@ def high_frequency_resistance(frequency_Hz: Floats, impedance_ohm: Complexes) ->
         return float(resistance[0])
     share = reactance[first - 1] / (reactance[first - 1] - reactance[first])
     return float(resistance[first - 1] + share * (resistance[first] - resistance[first - 1]))
-
-
-def _measured(spectrum: Spectrum) -> tuple[Floats, Complexes, Floats]:
-    """Return f, Z and the times of the points that are measured impedances, from the lowest f on."""
-    f, z = np.asarray(spectrum.frequency_Hz, dtype=np.float64), spectrum.impedance()
-    t_s = np.asarray(spectrum.t_s, dtype=np.float64)
-    kept = usable(f, z)
-    if not kept.any():
-        raise SpectrumError(f"none of the {len(f)} points of the spectrum is a measured impedance")
-    order = np.flatnonzero(kept)[np.argsort(f[kept])]
-    return f[order], z[order], t_s[order]
 
 
 def _trims(most: int) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.drt.distribution import Complexes, Distribution, Floats, Method
 from analysis.drt.peaks import Peak, Ranges, find_peaks
 from analysis.kramers_kronig import kramers_kronig, summarize
-from analysis.spectrum_input import usable
+from analysis.spectrum_input import measured_points
 from protocols.errors import SpectrumError
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.units import format_amount
@@ -90,14 +90,13 @@ def resolve(
 
 def _points(spectrum: Spectrum, summary: SpectrumSummary, only_valid: bool) -> tuple[Floats, Complexes]:
     """Return the points to be used, the lowest frequency first. Raises SpectrumError if there are none."""
-    f, z = np.asarray(spectrum.frequency_Hz, dtype=np.float64), spectrum.impedance()
-    kept = usable(f, z)
-    if only_valid:
-        if summary.valid_from_Hz is None or summary.valid_to_Hz is None:
-            raise SpectrumError("no part of the spectrum passes the Kramers–Kronig test")
-        kept &= (f >= summary.valid_from_Hz) & (f <= summary.valid_to_Hz)
-    order = np.flatnonzero(kept)[np.argsort(f[kept])]
-    return f[order], z[order]
+    f, z, _ = measured_points(spectrum)
+    if not only_valid:
+        return f, z
+    if summary.valid_from_Hz is None or summary.valid_to_Hz is None:
+        raise SpectrumError("no part of the spectrum passes the Kramers–Kronig test")
+    kept = (f >= summary.valid_from_Hz) & (f <= summary.valid_to_Hz)
+    return f[kept], z[kept]
 
 
 def _distribution(f: Floats, z: Complexes, method: Method) -> Distribution:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.spectrum_input import Complexes, Floats, usable
+from analysis.spectrum_input import Complexes, Floats, measured_points
 from protocols.measurements import Spectrum
 
 
 def measured(spectrum: Spectrum) -> tuple[Floats, Complexes]:
     """Return f and Z of the points that are measured impedances, each f once, from the lowest on."""
-    f, z = np.asarray(spectrum.frequency_Hz, dtype=np.float64), spectrum.impedance()
-    kept = usable(f, z)
-    once, first = np.unique(f[kept], return_index=True)
-    return once, z[kept][first]
+    f, z, _ = measured_points(spectrum)
+    once, first = np.unique(f, return_index=True)
+    return once, z[first]
 
 
 def interpolated(at_Hz: Floats, f: Floats, z: Complexes) -> Complexes:

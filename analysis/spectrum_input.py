@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from protocols.errors import SpectrumError
+from protocols.measurements import Spectrum
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -15,6 +16,14 @@ def usable(frequency_Hz: Floats, impedance_ohm: Complexes) -> NDArray[np.bool_]:
     """Return which points have a frequency above zero and an impedance that is a number other than zero."""
     is_number = np.isfinite(frequency_Hz) & np.isfinite(impedance_ohm.real) & np.isfinite(impedance_ohm.imag)
     return np.asarray(is_number & (frequency_Hz > 0.0) & (impedance_ohm != 0.0))
+
+
+def measured_points(spectrum: Spectrum) -> tuple[Floats, Complexes, Floats]:
+    """Return f in Hz, Z in Ω and the times in s of the points that are usable, from the lowest f on."""
+    f, z = np.asarray(spectrum.frequency_Hz, dtype=np.float64), spectrum.impedance()
+    kept = np.flatnonzero(usable(f, z))
+    order = kept[np.argsort(f[kept], kind="stable")]
+    return f[order], z[order], np.asarray(spectrum.t_s, dtype=np.float64)[order]
 
 
 def checked(frequency_Hz: ArrayLike, impedance_ohm: ArrayLike, fewest: int) -> tuple[Floats, Complexes]:

@@ -19,6 +19,7 @@ from analysis.circuit.descent import Minimum, Problem, descend, rms_of, standard
 from analysis.circuit.order import arc_times, in_order_of_time
 from analysis.circuit.starts import grid_starts, random_starts
 from analysis.circuit.tree import Circuit
+from analysis.spectrum_input import usable
 from protocols.errors import SpectrumError
 from protocols.measurements import Spectrum
 
@@ -177,7 +178,7 @@ def _check(circuit: Circuit, f: Floats, z: Complexes) -> None:
             f"{len(f)} points are too few for the {len(circuit.parameters)} parameters of {circuit.text}: "
             f"measure {fewest_points(circuit)} at least, or take a circuit of fewer elements"
         )
-    wrong = np.flatnonzero(~((f > 0) & np.isfinite(f) & np.isfinite(z) & (np.abs(z) > 0)))
+    wrong = np.flatnonzero(~usable(f, z))
     if len(wrong):
         place = int(wrong[0])
         raise SpectrumError(
