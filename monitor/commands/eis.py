@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from monitor.output import ConfigOption, JsonOption, configuration, emit, say
-from protocols.errors import SpectrumError
+from protocols.errors import QuantityError, SpectrumError
 from protocols.measurements import Spectrum
 from protocols.units import parse_amount
 
@@ -81,7 +81,7 @@ def eis(
     wanted = None if circuit is None else _parsed(circuit)
     source = _source(data, config)
     processes = source.processes if ranges is None else processes_named(ranges)
-    area_m2 = source.area_m2 if area is None else parse_amount(area, "area").value
+    area_m2 = source.area_m2 if area is None else _area_m2(area)
     spectra = _corrected(source.spectra) if corrected else source.spectra
     outcomes = outcomes_of(
         spectra,
@@ -162,13 +162,27 @@ def _source(data: str, config: Path | None) -> _Source:
     return _Source(spectra, Path(data).name, note)
 
 
+def _area_m2(text: str) -> float:
+    """Return an area. Raises QuantityError if it is none."""
+    area_m2 = parse_amount(text, "area").value
+    if not area_m2 > 0.0:
+        raise QuantityError(f"an area of {text} is none", "Write it as '1.13 cm²'.")
+    return area_m2
+
+
 def _corrected(spectra: Sequence[Spectrum]) -> Sequence[Spectrum]:
-    """Take the drift out of a series. Raises SpectrumError if it is too short for that."""
+    """Take the drift out of a series. Raises SpectrumError if that is possible for none of its spectra."""
     from analysis.spectrum_drift import corrected
 
     if len(spectra) < 3:
         raise SpectrumError("a drift is taken out between a spectrum before and one after: 3 are needed")
-    return corrected(spectra)
+    found = corrected(spectra)
+    if found == list(spectra):
+        raise SpectrumError(
+            "no spectrum could be corrected: that needs sweeps one after the other, with the time of each "
+            "point, at the same frequencies and direct current"
+        )
+    return found
 
 
 def _succession(spectra: Sequence[Spectrum]) -> Succession | None:

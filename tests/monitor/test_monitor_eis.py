@@ -163,6 +163,19 @@ def test_drift_is_taken_out_of_three_spectra_and_refused_for_two(eis: Call, tmp_
     refused = eis(write_spectra(tmp_path / "two.csv", *spectra[:2]), "--corrected")
     assert refused.code == 3
     assert "3 are needed" in refused.stderr
+    rows = (tmp_path / "three.csv").read_text(encoding="utf-8").splitlines()
+    timeless = [",".join(cell for place, cell in enumerate(row.split(",")) if place != 1) for row in rows]
+    (tmp_path / "timeless.csv").write_text("\n".join(timeless), encoding="utf-8")
+    refused = eis(tmp_path / "timeless.csv", "--corrected")
+    assert refused.code == 3
+    assert "no spectrum could be corrected" in refused.stderr
+
+
+@pytest.mark.parametrize("area", ["0 cm²", "-1 cm²", "2 cm", "wide"])
+def test_an_area_that_is_none_is_refused(eis: Call, one: Path, area: str) -> None:
+    refused = eis(one, "--area", area)
+    assert refused.code == 3
+    assert "Traceback" not in refused.stderr
 
 
 def test_long_work_shows_how_far_it_is(eis: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
