@@ -11,10 +11,9 @@ from statistics import median
 
 from pydantic import TypeAdapter
 
-from guards.guard import State, StepFacts
+from guards.guard import Guard, State, StepFacts
 from guards.lithium import LithiumBooks, cause_of_runaway
 from protocols.cell import Cell
-from protocols.measurements import SpectrumSummary
 from protocols.program import Limits
 from protocols.verdicts import Side, Verdict, VerdictKind
 
@@ -89,12 +88,13 @@ class _State:
 _STATE = TypeAdapter(_State)
 
 
-class Depletion:
+class Depletion(Guard):
     """Guard of a voltage that runs away, tier 1; names what made a limit of E on board fire, tier 0."""
 
     name = "depletion"
 
     def __init__(self, cell: Cell, limits: Limits, thresholds: Thresholds | None = None) -> None:
+        super().__init__()
         self._th = thresholds or Thresholds()
         self._cell = cell
         self._limits = limits
@@ -137,14 +137,6 @@ class Depletion:
         s.since_s, s.samples, s.open_samples, s.high_s, s.told = None, 0, 0, None, False
         if t_s >= s.tick_s:
             self._learn(t_s, size_V / size_A)
-        return None
-
-    def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
-        """Say nothing: sweeps are watched by the limits."""
-        return None
-
-    def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
-        """Say nothing."""
         return None
 
     def tripped(self, t_s: float, message: str) -> Verdict | None:

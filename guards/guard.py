@@ -6,11 +6,11 @@ last saved state and tells it again what the store holds since then.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
 
 from protocols.capabilities import StepKind
-from protocols.measurements import SpectrumSummary
+from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.verdicts import Verdict
 
 
@@ -32,32 +32,68 @@ class StepFacts:
     """A planned end by voltage: reaching it is no trouble."""
 
 
+@dataclass(slots=True)
+class Calm:
+    """Samples that a guard need not be told of: those before ``until_s`` that lie between all bounds."""
+
+    until_s: float = -math.inf
+    low_V: float = -math.inf
+    high_V: float = math.inf
+    low_A: float = -math.inf
+    high_A: float = math.inf
+    low_ohm: float = -math.inf
+    """Of R = E/I. Where the current may be zero, leave both infinite."""
+    high_ohm: float = math.inf
+    unbound: bool = True
+    """Whether R has no bounds; kept by :mod:`guards.watch`."""
+
+
 State = dict[str, object]
 """JSON-ready state of a guard."""
 
 
-class Guard(Protocol):
-    """One watcher."""
+class Guard:
+    """One watcher. What it does not override says nothing.
+
+    ``calm`` may be changed in any of these calls, and follows from the state alone (``restore`` sets it too).
+    A guard that leaves it as it is, is told of every sample; the last one of a visit is told in any case.
+    """
 
     name: str
+
+    def __init__(self) -> None:
+        self.calm = Calm()
 
     def enter(self, step: StepFacts) -> None:
         """Take notice that a visit of a step begins."""
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one DC sample. ``charge_C``: signed charge passed in this visit of the step."""
+        return None
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         """Judge what the channel shows right now, where no samples come (during a sweep)."""
+        return None
 
-    def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
-        """Judge the summary of a spectrum."""
+    def spectrum(self, summary: SpectrumSummary, change: SpectrumChange | None) -> Verdict | None:
+        """Judge a spectrum by its summary and by how it differs from the last healthy one, if any."""
+        return None
+
+    def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
+        """Take notice of the cell's surroundings: told when they have changed by 0.2 K."""
+        return None
+
+    def looked(self, verdict: Verdict, healthy: bool) -> None:
+        """The cell was looked at because of this verdict: was it found healthy after all?"""
 
     def tripped(self, t_s: float, message: str) -> Verdict | None:
         """Name what made a limit on board open the circuit, after the tail was judged; None: not mine."""
+        return None
 
     def state(self) -> State:
         """Return the whole state, JSON-ready."""
+        raise NotImplementedError
 
     def restore(self, state: State) -> None:
         """Take over a state that :meth:`state` returned."""
+        raise NotImplementedError

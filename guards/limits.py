@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from guards.guard import State, StepFacts
-from protocols.measurements import SpectrumSummary
+from guards.guard import Guard, State, StepFacts
 from protocols.program import Limits
 from protocols.verdicts import Verdict
 
@@ -33,12 +32,13 @@ class _State:
 _STATE = TypeAdapter(_State)
 
 
-class LimitGuard:
+class LimitGuard(Guard):
     """Guard of the window of E and of |I|, in samples and in live values."""
 
     name = "limits"
 
     def __init__(self, limits: Limits, thresholds: Thresholds | None = None) -> None:
+        super().__init__()
         self._th = thresholds or Thresholds()
         self._limits = limits
         self._lowest_V = limits.voltage_min_V
@@ -62,10 +62,6 @@ class LimitGuard:
             self._s.told = False
             return None
         return self._outside(t_s, voltage_V, current_A)
-
-    def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
-        """Say nothing."""
-        return None
 
     def tripped(self, t_s: float, message: str) -> Verdict | None:
         """Name what nobody else could name."""

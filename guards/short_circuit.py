@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from guards.baseline import Baseline
-from guards.guard import State, StepFacts
-from protocols.measurements import SpectrumSummary
+from guards.guard import Guard, State, StepFacts
+from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.verdicts import Verdict
 
 _FORGOTTEN = 0.05
@@ -93,12 +93,13 @@ class _State:
 _STATE = TypeAdapter(_State)
 
 
-class ShortCircuit:
+class ShortCircuit(Guard):
     """Guard against hard shorts, tier 1."""
 
     name = "short_circuit"
 
     def __init__(self, thresholds: Thresholds | None = None) -> None:
+        super().__init__()
         th = self._th = thresholds or Thresholds()
         self._baseline = Baseline(int(th.recent_s), th.gain_min, th.gain_max, th.course_max)
         self._s = _State()
@@ -135,18 +136,10 @@ class ShortCircuit:
             s.told = False
         return None
 
-    def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
-        """Say nothing: E and I of a sweep are no DC values."""
-        return None
-
-    def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
+    def spectrum(self, summary: SpectrumSummary, change: SpectrumChange | None) -> Verdict | None:
         """Remember R_HF."""
         if summary.r_hf_ohm > 0.0:
             self._s.r_hf_ohm = summary.r_hf_ohm
-        return None
-
-    def tripped(self, t_s: float, message: str) -> Verdict | None:
-        """Say nothing: a short lowers E and fires no limit of voltage."""
         return None
 
     def state(self) -> State:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from guards import depletion, limits, over_range, short_circuit
-from guards.guard import Guard, State, StepFacts
+from guards.guard import Calm, Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
+from protocols.cell import Cell
 from protocols.errors import InvalidFileError, Problem
-from protocols.measurements import SpectrumSummary
+from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.program import Program
 from protocols.verdicts import Verdict
 
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T", bound=DataclassInstance)
 
-_NAMES = ("depletion", "short_circuit", "limits")
-"""All guards that a program chooses from, in the order in which they are asked what made a limit on board
-fire."""
 _LOW = -MEASURABLE
 
 
@@ -35,6 +34,9 @@ class Watch:
     def __init__(self, guards: Sequence[Guard], unmeasured: OverRange | None = None) -> None:
         """``unmeasured`` is told of what no guard can judge; by default one of usual thresholds."""
         self._guards = tuple(guards)
+        self._calm = Calm()
+        self._skipped: tuple[float, float, float, float] | None = None
+        """The newest sample, if nobody was told of it."""
         self._unmeasured = unmeasured or OverRange()
         self._judges = tuple(guard.sample for guard in guards)
         self._reports: list[Verdict] = []
@@ -46,11 +48,15 @@ class Watch:
         Raises InvalidFileError if the program names a guard or a threshold that does not exist.
         """
         settings = program.guards
-        _require(program, "guard", settings.enabled, _NAMES)
-        _require(program, "guard", list(settings.overrides), (*_NAMES, OverRange.name))
+        _require(program, "guard", settings.enabled, tuple(_GUARDS))
+        _require(program, "guard", list(settings.overrides), (*_GUARDS, OverRange.name))
         changes = settings.overrides.get(OverRange.name, {})
         return cls(
-            [_make(name, program) for name in _NAMES if name in settings.enabled and _fits(name, program)],
+            [
+                make(program, settings.overrides.get(name, {}))
+                for name, (make, fits) in _GUARDS.items()
+                if name in settings.enabled and fits(program.cell)
+            ],
             OverRange(_changed(over_range.Thresholds(), changes, program)),
         )
 
@@ -61,9 +67,11 @@ class Watch:
 
     def enter(self, step: StepFacts) -> None:
         """Take notice that a visit of a step begins (also when it goes on after an interruption)."""
+        self._tell_skipped()
         self._unmeasured.enter(step)
         for guard in self._guards:
             guard.enter(step)
+        self._look_up_calm()
 
     def samples(
         self,
@@ -78,20 +86,20 @@ class Watch:
         visit. All samples are judged even after a verdict; further verdicts go to :meth:`take_reports`.
         """
         found: list[Verdict] = []
-        judges, unmeasured = self._judges, self._unmeasured
+        calm = self._calm
         for t, voltage, current, charge in zip(t_s, voltage_V, current_A, charge_C, strict=True):
-            # Written out, since it is done for each sample. NaN is in no interval.
-            if not (
-                _LOW < voltage < MEASURABLE and _LOW < current < MEASURABLE and _LOW < charge < MEASURABLE
+            # Written out, since it is done for each sample. What is no number lies between no bounds.
+            if (
+                t < calm.until_s
+                and calm.low_V < voltage < calm.high_V
+                and calm.low_A < current < calm.high_A
+                and (calm.unbound or calm.low_ohm < voltage / current < calm.high_ohm)
+                and _LOW < charge < MEASURABLE
             ):
-                found += _known(unmeasured.missed(t, voltage, current))
-                continue
-            if unmeasured.waiting:
-                unmeasured.measured()
-            for judge in judges:
-                verdict = judge(t, voltage, current, charge)
-                if verdict is not None:
-                    found.append(self._named(verdict))
+                self._skipped = (t, voltage, current, charge)
+            else:
+                found += self._tell(t, voltage, current, charge)
+                calm = self._calm
         return self._first_stop(found)
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
@@ -101,12 +109,24 @@ class Watch:
         self._unmeasured.measured()
         return self._ask(lambda guard: guard.live(t_s, voltage_V, current_A))
 
-    def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
-        """Judge the summary of a spectrum."""
-        return self._ask(lambda guard: guard.spectrum(summary))
+    def spectrum(self, summary: SpectrumSummary, change: SpectrumChange | None = None) -> Verdict | None:
+        """Judge a spectrum: its summary, and how it differs from the last healthy one."""
+        return self._ask(lambda guard: guard.spectrum(summary, change))
+
+    def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
+        """Take notice of the temperature around the cell, whenever it has changed by 0.2 K."""
+        return self._ask(lambda guard: guard.temperature(t_s, temperature_K))
+
+    def looked(self, verdict: Verdict, healthy: bool) -> None:
+        """The cell was looked at because of this verdict: was it found healthy after all?"""
+        self._tell_skipped()
+        for guard in self._guards:
+            guard.looked(verdict, healthy)
+        self._look_up_calm()
 
     def tripped(self, t_s: float, message: str) -> Verdict:
         """Name what made a limit on board open the circuit, once the whole tail has been judged."""
+        self._tell_skipped()
         answers = (guard.tripped(t_s, message) for guard in self._guards)
         named = next((verdict for verdict in answers if verdict is not None), None)
         return named or limits.on_board(t_s, message)
@@ -120,6 +140,7 @@ class Watch:
         """Return the state of all guards, JSON-ready. Reports are taken before it is saved."""
         states: State = {guard.name: guard.state() for guard in self._guards}
         states[self._unmeasured.name] = self._unmeasured.state()
+        states["skipped"] = None if self._skipped is None else list(self._skipped)
         return states
 
     def restore(self, state: State) -> None:
@@ -127,9 +148,45 @@ class Watch:
         self._unmeasured.restore(cast("State", state[self._unmeasured.name]))
         for guard in self._guards:
             guard.restore(cast("State", state[guard.name]))
+        skipped = cast("list[float] | None", state["skipped"])
+        self._skipped = None if skipped is None else (skipped[0], skipped[1], skipped[2], skipped[3])
+        self._look_up_calm()
+
+    def _tell(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> list[Verdict]:
+        """Let every guard judge a sample; return what they found."""
+        self._skipped = None
+        if not (
+            _LOW < voltage_V < MEASURABLE and _LOW < current_A < MEASURABLE and _LOW < charge_C < MEASURABLE
+        ):
+            return _known(self._unmeasured.missed(t_s, voltage_V, current_A))
+        if self._unmeasured.waiting:
+            self._unmeasured.measured()
+        found = [judge(t_s, voltage_V, current_A, charge_C) for judge in self._judges]
+        self._look_up_calm()
+        return [self._named(verdict) for verdict in found if verdict is not None]
+
+    def _tell_skipped(self) -> None:
+        """Tell of the newest sample, which is calm, so that no guard's charge stays behind."""
+        if self._skipped is not None:
+            self._reports += self._tell(*self._skipped)
+
+    def _look_up_calm(self) -> None:
+        """Note which samples nobody wants to be told of."""
+        calm = self._calm = Calm()
+        # What could not be measured is over with the next value, which therefore is told.
+        calms = [] if self._unmeasured.waiting else [guard.calm for guard in self._guards]
+        if not calms:
+            return
+        calm.until_s = min(own.until_s for own in calms)
+        calm.low_V, calm.high_V = max(own.low_V for own in calms), min(own.high_V for own in calms)
+        calm.low_A, calm.high_A = max(own.low_A for own in calms), min(own.high_A for own in calms)
+        calm.low_ohm, calm.high_ohm = max(own.low_ohm for own in calms), min(own.high_ohm for own in calms)
+        calm.unbound = calm.low_ohm == -math.inf and calm.high_ohm == math.inf
 
     def _ask(self, question: Callable[[Guard], Verdict | None]) -> Verdict | None:
+        self._tell_skipped()
         answers = [question(guard) for guard in self._guards]
+        self._look_up_calm()
         return self._first_stop(_known(*answers))
 
     def _first_stop(self, verdicts: Iterable[Verdict]) -> Verdict | None:
@@ -154,18 +211,38 @@ def _known(*answers: Verdict | None) -> list[Verdict]:
     return [verdict for verdict in answers if verdict is not None]
 
 
-def _fits(name: str, program: Program) -> bool:
-    return name == "limits" or program.cell.shows_overpotential
+Make = Callable[[Program, dict[str, float]], Guard]
+"""Makes a guard for a program with the thresholds that the program changes."""
 
 
-def _make(name: str, program: Program) -> Guard:
-    changes = program.guards.overrides.get(name, {})
-    if name == "short_circuit":
-        return short_circuit.ShortCircuit(_changed(short_circuit.Thresholds(), changes, program))
-    if name == "depletion":
-        chosen = _changed(depletion.Thresholds(), changes, program)
-        return depletion.Depletion(program.cell, program.limits, chosen)
+def _short_circuit(program: Program, changes: dict[str, float]) -> Guard:
+    return short_circuit.ShortCircuit(_changed(short_circuit.Thresholds(), changes, program))
+
+
+def _depletion(program: Program, changes: dict[str, float]) -> Guard:
+    chosen = _changed(depletion.Thresholds(), changes, program)
+    return depletion.Depletion(program.cell, program.limits, chosen)
+
+
+def _limits(program: Program, changes: dict[str, float]) -> Guard:
     return limits.LimitGuard(program.limits, _changed(limits.Thresholds(), changes, program))
+
+
+def _overpotential(cell: Cell) -> bool:
+    return cell.shows_overpotential
+
+
+def _any_cell(cell: Cell) -> bool:
+    return True
+
+
+_GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
+    "depletion": (_depletion, _overpotential),
+    "short_circuit": (_short_circuit, _overpotential),
+    "limits": (_limits, _any_cell),
+}
+"""All guards that a program chooses from, with the cells that each fits, in the order in which they are told
+of things and asked what made a limit on board fire."""
 
 
 def _changed(thresholds: _T, changes: dict[str, float], program: Program) -> _T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,26 @@ class SpectrumSummary(Frozen):
     valid_from_Hz: float | None = None
     """Lowest frequency of the widest part that passes the test; None: no part does."""
     valid_to_Hz: float | None = None
+
+
+ChangeKind = Literal["parallel_resistor", "interface", "contact", "whole_cell", "none", "undecided"]
+"""``parallel_resistor``: a short, hard or soft. ``whole_cell``: temperature, or pressure. ``contact``: area is
+lost."""
+
+
+class SpectrumChange(Frozen):
+    """What has happened to a cell between a healthy spectrum and a later one at the same DC current."""
+
+    kind: ChangeKind
+    reason: str
+    """In words, for people."""
+    parallel_ohm: float | None = None
+    """Resistor that came in parallel; of ``undecided`` the one that is possible, if any."""
+    parallel_std_ohm: float | None = None
+    head_ratio: float = 1.0
+    """Z now relative to before where only the bulk is left."""
+    low_ratio: float = 1.0
+    """|Z| now relative to before in the lowest decade that both have."""
 
 
 def as_json(model: BaseModel) -> dict[str, Any]:

@@ -40,6 +40,10 @@ class Verdict(Frozen):
     """One sentence for people, with the numbers that decided."""
     evidence: dict[str, float | str] = Field(default_factory=dict)
     """``criterion``, ``threshold``, ``value``, and whatever else decided, in SI."""
+    look: dict[str, float | str] = Field(default_factory=dict)
+    """What was found when the cell was looked at after the circuit had been opened; empty: it was not."""
+    false_alarm: bool = False
+    """The circuit was opened, the look found the cell as healthy as before, and the test went on. Tier 3."""
 
     @property
     def stops(self) -> bool:

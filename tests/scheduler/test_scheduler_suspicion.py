@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from scripted_instrument import CURRENT_A, Bench, driven, program, runs_short, sweep
 
-from guards.guard import State, StepFacts
+from guards.guard import Guard, State, StepFacts
 from guards.watch import Watch
-from protocols.measurements import SpectrumSummary
+from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.nodes import Rest
 from protocols.program import Program
 from protocols.verdicts import Verdict
@@ -21,13 +21,14 @@ pytestmark = pytest.mark.usefixtures("quick")
 SUSPECTED = "it looks like a soft short"
 
 
-class Suspicious:
+class Suspicious(Guard):
     """Suspects a soft short whenever a driven step has gone on for so long, at each sample again."""
 
     name = "suspicious"
     after_s = 10.0
 
     def __init__(self) -> None:
+        super().__init__()
         self._since_s: float | None = None
 
     def enter(self, step: StepFacts) -> None:
@@ -38,14 +39,8 @@ class Suspicious:
             return None
         return Verdict(kind="soft_short", tier=2, time_s=t_s, event_s=t_s, message=SUSPECTED)
 
-    def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
-        return None
-
-    def spectrum(self, summary: SpectrumSummary) -> Verdict | None:
+    def spectrum(self, summary: SpectrumSummary, change: SpectrumChange | None) -> Verdict | None:
         raise AssertionError("a spectrum of a suspicion is not for the guards")
-
-    def tripped(self, t_s: float, message: str) -> Verdict | None:
-        return None
 
     def state(self) -> State:
         return {"since_s": self._since_s}
