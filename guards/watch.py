@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from guards import depletion, limits, over_range, short_circuit
+from guards import depletion, limits, over_range, short_circuit, soft_short
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
 from protocols.cell import Cell
@@ -177,7 +177,9 @@ class Watch:
         calms = [] if self._unmeasured.waiting else [guard.calm for guard in self._guards]
         if not calms:
             return
-        calm.until_s = min(own.until_s for own in calms)
+        calm.until_s = min([own.until_s for own in calms])
+        if calm.until_s == -math.inf:
+            return
         calm.low_V, calm.high_V = max(own.low_V for own in calms), min(own.high_V for own in calms)
         calm.low_A, calm.high_A = max(own.low_A for own in calms), min(own.high_A for own in calms)
         calm.low_ohm, calm.high_ohm = max(own.low_ohm for own in calms), min(own.high_ohm for own in calms)
@@ -216,7 +218,11 @@ Make = Callable[[Program, dict[str, float]], Guard]
 
 
 def _short_circuit(program: Program, changes: dict[str, float]) -> Guard:
-    return short_circuit.ShortCircuit(_changed(short_circuit.Thresholds(), changes, program))
+    return short_circuit.ShortCircuit(_changed(short_circuit.defaults(program.cell), changes, program))
+
+
+def _soft_short(program: Program, changes: dict[str, float]) -> Guard:
+    return soft_short.SoftShort(_changed(soft_short.defaults(program.cell), changes, program))
 
 
 def _depletion(program: Program, changes: dict[str, float]) -> Guard:
@@ -239,6 +245,7 @@ def _any_cell(cell: Cell) -> bool:
 _GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
     "depletion": (_depletion, _overpotential),
     "short_circuit": (_short_circuit, _overpotential),
+    "soft_short": (_soft_short, _overpotential),
     "limits": (_limits, _any_cell),
 }
 """All guards that a program chooses from, with the cells that each fits, in the order in which they are told

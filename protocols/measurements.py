@@ -110,8 +110,8 @@ class SpectrumSummary(Frozen):
 
 
 ChangeKind = Literal["parallel_resistor", "interface", "contact", "whole_cell", "none", "undecided"]
-"""``parallel_resistor``: a short, hard or soft. ``whole_cell``: temperature, or pressure. ``contact``: area is
-lost."""
+"""``parallel_resistor``: a short, hard or soft. ``whole_cell``: temperature, or pressure on the cell.
+``contact``: area is lost."""
 
 
 class SpectrumChange(Frozen):

@@ -23,7 +23,7 @@ def watch_of(settings: GuardSettings | None = None, geometry: Geometry = "symmet
 
 @pytest.mark.parametrize("geometry", ["symmetric", "asymmetric"])
 def test_lithium_cells_have_all_guards_depletion_first(geometry: Geometry) -> None:
-    assert watch_of(geometry=geometry).names == ("depletion", "short_circuit", "limits")
+    assert watch_of(geometry=geometry).names == ("depletion", "short_circuit", "soft_short", "limits")
 
 
 @pytest.mark.parametrize("geometry", ["full", "half", "blocking"])
