@@ -1,0 +1,161 @@
+"""The tables: what was found, what was alarmed for nothing, and how soon."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from benchmarks.detection.classes import CLASSES, CorpusClass
+from benchmarks.detection.lab_rules import RULES
+from benchmarks.detection.score import Scored, percentiles, rate_bound, recall_bound
+
+PER_H = 10_000.0
+Table = tuple[Sequence[str], list[list[str]]]
+
+
+def text(results: Sequence[Scored]) -> str:
+    """Return all tables in Markdown, which a terminal shows as well."""
+    by_class = {name: [r for r in results if r.corpus == name] for name in CLASSES}
+    present = [(CLASSES[name], found) for name, found in by_class.items() if found]
+    healthy = [(corpus, found) for corpus, found in present if corpus.healthy]
+    events = [(corpus, found) for corpus, found in present if not corpus.healthy]
+    parts = []
+    if present:
+        parts.append(("False alarms of the guards", _false_alarms(present)))
+    if any(r.lab_hours for _, found in healthy for r in found):
+        parts.append(("False alarms of the rules a lab would write", _lab_false(healthy)))
+    if events:
+        parts.append(("What was found", _recall(events)))
+        parts.append(("How soon", _delays(events)))
+        parts.append(("The rules a lab would write", _lab_recall(events)))
+        parts.append(("What it was called", _confusion(events)))
+    return "\n".join(f"## {title}\n\n{_markdown(*table)}\n" for title, table in parts)
+
+
+def _false_alarms(present: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    heads = ("class", "runs", "h", "trips", "a 10⁴ h", "final", "a 10⁴ h", "suspicions", "a 10³ h", "reports")
+    rows = []
+    for corpus, found in present:
+        hours = sum(r.hours for r in found)
+        trips, finals = sum(r.trips for r in found), sum(r.finals for r in found)
+        suspicions = sum(r.suspicions for r in found)
+        reports: Counter[str] = sum((r.reports for r in found), Counter())
+        rows.append(
+            [
+                corpus.name,
+                str(len(found)),
+                f"{hours:.0f}",
+                str(trips),
+                _rate(trips, hours, PER_H),
+                str(finals),
+                _rate(finals, hours, PER_H),
+                str(suspicions),
+                _rate(suspicions, hours, PER_H / 10),
+                ", ".join(f"{kind} {count}" for kind, count in sorted(reports.items())),
+            ]
+        )
+    return heads, rows
+
+
+def _lab_false(healthy: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    rows = []
+    for corpus, found in healthy:
+        hours = sum(r.lab_hours for r in found)
+        counts = [sum(r.lab_false[rule] for r in found) for rule in RULES]
+        rows.append([corpus.name, f"{hours:.0f}", *(_rate(count, hours, PER_H) for count in counts)])
+    return ("class", "h", *(f"{rule}, a 10⁴ h" for rule in RULES)), rows
+
+
+def _recall(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    heads = ("class", "events", "suspected or stopped", "≥", "stopped for good", "≥", "thought healthy")
+    rows = []
+    for corpus, found in events:
+        valid = _valid(found)
+        suspected = sum("suspicion" in r.after for r in valid)
+        stopped = sum("stop" in r.after for r in valid)
+        rows.append(
+            [
+                corpus.name,
+                str(len(valid)),
+                _percent(suspected, len(valid)),
+                f"{100 * recall_bound(suspected, len(valid)):.2f} %",
+                _percent(stopped, len(valid)),
+                f"{100 * recall_bound(stopped, len(valid)):.2f} %",
+                str(sum(r.cleared > 0 for r in valid)),
+            ]
+        )
+    return heads, rows
+
+
+def _delays(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    heads = ("class", "to", "p50 / p95 / p99.9, s", "in samples under current", "after its full size, s")
+    rows = []
+    for corpus, found in events:
+        for what in ("suspicion", "stop"):
+            delays = [r.after[what] for r in found if what in r.after]
+            rows.append(
+                [
+                    corpus.name,
+                    what,
+                    _three([delay.seconds for delay in delays]),
+                    _three([delay.samples for delay in delays]),
+                    _three([r.late_s[what] for r in found if what in r.late_s]),
+                ]
+            )
+    return heads, rows
+
+
+def _lab_recall(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    rows = []
+    for corpus, found in events:
+        with_lab = [r for r in found if r.lab_hours]
+        cells = []
+        for rule in RULES:
+            delays = [r.lab_after[rule].seconds for r in with_lab if rule in r.lab_after]
+            p50, p95, _ = percentiles(delays)
+            share = _percent(len(delays), len(with_lab))
+            cells.append(f"{share}; {p50:.3g} / {p95:.3g} s" if delays else share)
+        rows.append([corpus.name, *cells])
+    return ("class", *(f"{rule}: found; p50 / p95" for rule in RULES)), rows
+
+
+def _confusion(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    kinds = sorted({r.named for _, found in events for r in found if r.named})
+    rows = []
+    for corpus, found in events:
+        valid = _valid(found)
+        named = Counter(r.named for r in valid)
+        cells = [_percent(named[kind], len(valid)) if named[kind] else "" for kind in kinds]
+        rows.append([corpus.name, corpus.true_kind, *cells, _percent(named[""], len(valid))])
+    return ("class", "is", *kinds, "nothing"), rows
+
+
+def _valid(found: Sequence[Scored]) -> list[Scored]:
+    """Return the runs that were still watched when the event came."""
+    return [r for r in found if not r.finals]
+
+
+def _rate(count: int, hours: float, per_h: float) -> str:
+    if not hours:
+        return ""
+    return f"{count / hours * per_h:.3g} (≤ {rate_bound(count, hours) * per_h:.2g})"
+
+
+def _percent(part: int, of: int) -> str:
+    return f"{100 * part / of:.2f} %" if of else ""
+
+
+def _three(values: Sequence[float]) -> str:
+    p50, p95, p999 = percentiles(values)
+    return "" if math.isnan(p50) else f"{p50:.3g} / {p95:.3g} / {p999:.3g}"
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
+    lines = [
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in [heads, *rows]
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
