@@ -173,10 +173,7 @@ class Watch:
     def _look_up_calm(self) -> None:
         """Note which samples nobody wants to be told of."""
         calm = self._calm = Calm()
-        # What could not be measured is over with the next value, which therefore is told.
-        calms = [] if self._unmeasured.waiting else [guard.calm for guard in self._guards]
-        if not calms:
-            return
+        calms = [self._unmeasured.calm, *(guard.calm for guard in self._guards)]
         calm.until_s = min(own.until_s for own in calms)
         calm.low_V, calm.high_V = max(own.low_V for own in calms), min(own.high_V for own in calms)
         calm.low_A, calm.high_A = max(own.low_A for own in calms), min(own.high_A for own in calms)
