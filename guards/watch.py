@@ -217,7 +217,7 @@ def _short_circuit(program: Program, changes: dict[str, float]) -> Guard:
 
 
 def _depletion(program: Program, changes: dict[str, float]) -> Guard:
-    chosen = _changed(depletion.Thresholds(), changes, program)
+    chosen = _changed(depletion.defaults(program.cell), changes, program)
     return depletion.Depletion(program.cell, program.limits, chosen)
 
 
