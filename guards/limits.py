@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from guards.guard import Guard, State, StepFacts
+from guards.guard import Calm, Guard, State, StepFacts
 from protocols.program import Limits
 from protocols.verdicts import Verdict
 
@@ -44,11 +45,20 @@ class LimitGuard(Guard):
         self._lowest_V = limits.voltage_min_V
         self._highest_V = limits.voltage_max_V
         self._largest_A = limits.current_max_A * (1.0 + self._th.current_tolerance)
+        self._inside = Calm(
+            until_s=math.inf,
+            low_V=self._lowest_V,
+            high_V=self._highest_V,
+            low_A=-self._largest_A,
+            high_A=self._largest_A,
+        )
         self._s = _State()
+        self._look_up_calm()
 
     def enter(self, step: StepFacts) -> None:
         """Forget the count of the step before."""
         self._s.outside = 0
+        self._look_up_calm()
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample."""
@@ -60,6 +70,7 @@ class LimitGuard(Guard):
         if inside and -self._largest_A <= current_A <= self._largest_A:
             self._s.outside = 0
             self._s.told = False
+            self._look_up_calm()
             return None
         return self._outside(t_s, voltage_V, current_A)
 
@@ -75,12 +86,19 @@ class LimitGuard(Guard):
     def restore(self, state: State) -> None:
         """Take over a state that :meth:`state` returned."""
         self._s = _STATE.validate_python(state)
+        self._look_up_calm()
+
+    def _look_up_calm(self) -> None:
+        """After a value outside, the next one inside ends the count, and so has to be told."""
+        s = self._s
+        self.calm = Calm() if s.outside or s.told else self._inside
 
     def _outside(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         s = self._s
         if s.outside == 0:
             s.since_s = t_s
         s.outside += 1
+        self._look_up_calm()
         if s.told or s.outside < self._th.confirm_samples:
             return None
         s.told = True

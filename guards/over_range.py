@@ -6,16 +6,20 @@ cell that is driven while nothing else comes is watched by nobody; hence this gu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from guards.guard import State, StepFacts
+from guards.guard import Calm, State, StepFacts
 from protocols.verdicts import Verdict
 
 MEASURABLE = 1e9
 """|E| in V, |I| in A and |charge| in C from here on are no measurement: instruments send infinity, NaN or, by
 SCPI-99 volume 1 section 7.2.1, 9.9e37 and 9.91e37 for what they could not measure. R = E/I stays finite."""
+
+_MEASURED = Calm(until_s=math.inf, low_V=-MEASURABLE, high_V=MEASURABLE, low_A=-MEASURABLE, high_A=MEASURABLE)
+_WAITING = Calm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class OverRange:
         self._s = _State()
         self.waiting = False
         """Whether the last value was no measurement, so that :meth:`measured` is due."""
+
+    @property
+    def calm(self) -> Calm:
+        """Samples that it need not be told of: what is measured, unless that ends a time without."""
+        return _WAITING if self.waiting else _MEASURED
 
     def enter(self, step: StepFacts) -> None:
         """Count anew; at rest nothing is counted."""

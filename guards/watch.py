@@ -173,10 +173,7 @@ class Watch:
     def _look_up_calm(self) -> None:
         """Note which samples nobody wants to be told of."""
         calm = self._calm = Calm()
-        # What could not be measured is over with the next value, which therefore is told.
-        calms = [] if self._unmeasured.waiting else [guard.calm for guard in self._guards]
-        if not calms:
-            return
+        calms = [self._unmeasured.calm, *[guard.calm for guard in self._guards]]
         calm.until_s = min([own.until_s for own in calms])
         if calm.until_s == -math.inf:
             return
@@ -226,7 +223,7 @@ def _soft_short(program: Program, changes: dict[str, float]) -> Guard:
 
 
 def _depletion(program: Program, changes: dict[str, float]) -> Guard:
-    chosen = _changed(depletion.Thresholds(), changes, program)
+    chosen = _changed(depletion.defaults(program.cell), changes, program)
     return depletion.Depletion(program.cell, program.limits, chosen)
 
 

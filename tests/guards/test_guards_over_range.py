@@ -40,6 +40,7 @@ def told(watch: Watch, times: Sequence[float], voltage_V: float, current_A: floa
     return watch.samples(times, [voltage_V] * rows, [current_A] * rows, [0.0] * rows)
 
 
+@pytest.mark.parametrize("enabled", [(), ("short_circuit",)])
 @pytest.mark.parametrize("interval_s", [0.1, 1.0, 60.0])
 @pytest.mark.parametrize(
     ("voltage", "current", "missing"),
@@ -54,9 +55,9 @@ def told(watch: Watch, times: Sequence[float], voltage_V: float, current_A: floa
     ],
 )
 def test_current_without_a_measurement_stops(
-    voltage: float, current: float, missing: str, interval_s: float
+    voltage: float, current: float, missing: str, interval_s: float, enabled: tuple[str, ...]
 ) -> None:
-    watch = watch_of(GuardSettings(enabled=("short_circuit",)))
+    watch = watch_of(GuardSettings(enabled=enabled))
     watch.enter(driven())
     times = [10.0 + interval_s * k for k in range(100)]
     verdict = told(watch, times, voltage, current)
