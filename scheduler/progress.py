@@ -10,13 +10,14 @@ from guards.guard import StepFacts
 from guards.watch import Watch
 from protocols.decisions import Findings
 from protocols.measurements import Spectrum, SpectrumSummary
-from protocols.nodes import ConstantCurrent, Geis, Rest, Step, set_current_A
+from protocols.nodes import ConstantCurrent, Geis, Rest, Soak, Step, set_current_A
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
 from scheduler.findings import Found
+from scheduler.reference_spectra import ReferenceSpectra
 from scheduler.waiting import Settled, StepEnds, step_ends
 
 
@@ -30,6 +31,7 @@ class Progress:
         self.watch = Watch.for_program(program)
         self.meter = HalfCycleMeter()
         self.found = Found(program)
+        self._references = ReferenceSpectra()
         self.closed: list[HalfCycle] = []
         """Half-cycles that have closed and were not yet taken."""
         self.step = -1
@@ -142,7 +144,7 @@ class Progress:
         if self._is_open():
             self._open_V = self.voltage_V
         self.found.spectrum(spectrum, summary)
-        return self.watch.spectrum(summary) if self.judging else None
+        return self._judge_spectrum(spectrum, summary) if self.judging else None
 
     def tripped(self, message: str) -> Verdict:
         """Name what made a limit on board open the circuit."""
@@ -214,6 +216,7 @@ class Progress:
             "fresh": self._fresh,
             "begun": self.begun,
             "found": self.found.state(),
+            "references": self._references.state(),
             "place": None if self._place is None else self._place.model_dump(mode="json"),
             "open_V": self._open_V,
             "reference_V": self._reference_V,
@@ -236,6 +239,7 @@ class Progress:
         )
         self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
         self.found.restore(_table(state["found"]))
+        self._references.restore(state["references"])
         self._place = None if state["place"] is None else Position.model_validate(state["place"])
         self._open_V, self._reference_V = _number(state["open_V"]), _number(state["reference_V"])
         values = state["values"]
@@ -244,6 +248,19 @@ class Progress:
         self.t_s, self.voltage_V, self.current_A, self._charge_C, self._step_start_s = map(float, values)
         if self._place is None and self.step >= 0:
             self._look_at_step()
+
+    def _judge_spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
+        """Let the guards judge a spectrum beside the last healthy one; it is the next one's if it is healthy.
+
+        A resistor in parallel never is, however large, or a short that grows slowly would be its own measure.
+        """
+        driven = set_current_A(self._steps[spectrum.step]) != 0.0
+        change = self._references.compare(spectrum, driven)
+        verdict = self.watch.spectrum(summary, change)
+        shorted = change is not None and change.kind == "parallel_resistor"
+        if verdict is None and summary.kk_passed and not shorted:
+            self._references.accept(spectrum, driven)
+        return verdict
 
     def _enter(self, step: int, visit: int, t_first_s: float) -> bool:
         """Begin a visit of a step, or go on with it in a new segment; return whether it is either."""
@@ -323,6 +340,7 @@ class Progress:
 def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
     """What the guards are told of a step."""
     current = set_current_A(leaf)
+    waits = leaf.waits if isinstance(leaf, Rest) else None
     return StepFacts(
         step=leaf.index,
         visit=visit,
@@ -331,6 +349,7 @@ def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
         set_current_A=current,
         planned_charge_C=leaf.charge_C if isinstance(leaf, ConstantCurrent) else None,
         until_voltage_V=leaf.until_voltage_V if isinstance(leaf, ConstantCurrent) else None,
+        demanded_K=waits.target_K if isinstance(waits, Soak) else None,
     )
 
 
