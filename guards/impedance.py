@@ -218,10 +218,7 @@ class Impedance(Guard):
             s.pending = now
 
     def _short(self, seen: _Seen, criterion: str) -> Verdict:
-        words = (
-            f"Soft short: R fell to {seen.now.r_total_ohm:.4g} Ω at {seen.summary.f_low_Hz:.3g} Hz, "
-            f"{seen.ratio:.2f} of what healthy spectra showed{_because(seen.change)}."
-        )
+        words = f"Soft short: {_fallen(seen)}{_because(seen.change)}."
         return self._verdict("soft_short", 1, seen, criterion, self._th.resistance_ratio, words)
 
     def _verdict(
@@ -254,6 +251,13 @@ def _evidence(seen: _Seen) -> dict[str, float | str]:
         if change.parallel_ohm is not None:
             found["parallel_ohm"] = change.parallel_ohm
     return found
+
+
+def _fallen(seen: _Seen) -> str:
+    now = f"R is {seen.now.r_total_ohm:.4g} Ω at {seen.summary.f_low_Hz:.3g} Hz"
+    if seen.expected is None:
+        return f"{now}, {seen.ratio:.2f} of what the last healthy spectrum showed"
+    return f"{now} where healthy spectra showed {seen.expected.r_total_ohm:.4g} Ω"
 
 
 def _because(change: SpectrumChange | None) -> str:

@@ -20,6 +20,10 @@ from scheduler.findings import Found
 from scheduler.reference_spectra import ReferenceSpectra
 from scheduler.waiting import Settled, StepEnds, step_ends
 
+NEWS_K = 0.2 - 1e-6
+"""Guards are told of a temperature that has changed by so much: R then has by 1 %. The millionth less keeps
+a display of tenths whole."""
+
 
 class Progress:
     """Follows the samples of one run through its program, and lets the guards judge them."""
@@ -58,6 +62,9 @@ class Progress:
         """E at open circuit when this visit began."""
         self.samples_at_t = 0
         """Samples with exactly the newest ``t_s``: a step's last and the next one's first may share it."""
+        self.temperatures = 0
+        """How many temperatures the guards were told of."""
+        self._known_K: float | None = None
 
     def use(self, program: Program) -> None:
         """Take the leaves of another program into account (what runs after the test or on a suspicion)."""
@@ -146,6 +153,15 @@ class Progress:
         self.found.spectrum(spectrum, summary)
         return self._judge_spectrum(spectrum, summary) if self.judging else None
 
+    def is_news(self, temperature_K: float) -> bool:
+        """Whether a temperature around the cell differs from the one that the guards know."""
+        return self._known_K is None or abs(temperature_K - self._known_K) >= NEWS_K
+
+    def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
+        """Tell the guards of the temperature around the cell at run time ``t_s``."""
+        self._known_K, self.temperatures = temperature_K, self.temperatures + 1
+        return self.watch.temperature(t_s, temperature_K)
+
     def tripped(self, message: str) -> Verdict:
         """Name what made a limit on board open the circuit."""
         return self.watch.tripped(self.t_s, message)
@@ -221,6 +237,8 @@ class Progress:
             "open_V": self._open_V,
             "reference_V": self._reference_V,
             "samples_at_t": self.samples_at_t,
+            "temperatures": self.temperatures,
+            "known_K": self._known_K,
             "values": [
                 self.t_s,
                 self.voltage_V,
@@ -234,9 +252,10 @@ class Progress:
         """Take over a state that :meth:`state` returned."""
         self.watch.restore(_table(state["watch"]))
         self.meter.restore(_table(state["meter"]))
-        self.step, self.visit, self.samples_at_t = (
-            int(str(state[key])) for key in ("step", "visit", "samples_at_t")
+        self.step, self.visit, self.samples_at_t, self.temperatures = (
+            int(str(state[key])) for key in ("step", "visit", "samples_at_t", "temperatures")
         )
+        self._known_K = _number(state["known_K"])
         self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
         self.found.restore(_table(state["found"]))
         self._references.restore(state["references"])
