@@ -24,7 +24,6 @@ average out (:data:`REPRODUCED`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 from analysis.kramers_kronig import high_frequency_resistance, kramers_kronig
 from analysis.spectrum_grid import decades, interpolated, measured
 from analysis.spectrum_input import Complexes, Floats
-from protocols.measurements import Spectrum
+from protocols.measurements import ChangeKind, Spectrum, SpectrumChange
 
 REPRODUCED = 0.005
 """Part of |Z| by which two spectra of an unchanged cell differ as a whole (0.1–0.2 K, contacts, ranges)."""
@@ -62,16 +61,12 @@ FACTORS = np.geomspace(1.0, 4.0, 57)
 """By which resistances may have grown that are tried for it: in steps of 2.5 %."""
 FEWEST_POINTS = 8
 
-Kind = Literal["parallel_resistor", "interface", "contact", "whole_cell", "none", "undecided"]
-"""``whole_cell``: all resistances have changed, the bulk's too: temperature, or pressure. ``contact``: so
-have they, but upwards and with unchanged time constants, as if the area had shrunk."""
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What the comparison of two spectra says, and its evidence."""
 
-    kind: Kind
+    kind: ChangeKind
     reason: str
     """In words, for people."""
     parallel_ohm: float | None = None
@@ -92,6 +87,17 @@ class Change:
     """|Z| now relative to before in the lowest decade that both have."""
     noise: float = 0.0
     """σ of both spectra together relative to |Z|."""
+
+    def summary(self) -> SpectrumChange:
+        """Return what guards are told of it."""
+        return SpectrumChange(
+            kind=self.kind,
+            reason=self.reason,
+            parallel_ohm=self.parallel_ohm,
+            parallel_std_ohm=self.std_ohm,
+            head_ratio=self.head_ratio,
+            low_ratio=self.low_ratio,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class StepFacts:
     """|charge| of the whole step, if known."""
     until_voltage_V: float | None = None
     """A planned end by voltage: reaching it is no trouble."""
+    demanded_K: float | None = None
+    """Temperature that the step waits for, if any: the surroundings are to change."""
 
 
 @dataclass(slots=True)

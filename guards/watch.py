@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from guards import depletion, limits, over_range, short_circuit, soft_short
+from guards import depletion, impedance, limits, over_range, short_circuit, soft_short, temperature
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
 from protocols.cell import Cell
@@ -231,6 +231,16 @@ def _limits(program: Program, changes: dict[str, float]) -> Guard:
     return limits.LimitGuard(program.limits, _changed(limits.Thresholds(), changes, program))
 
 
+def _impedance(program: Program, changes: dict[str, float]) -> Guard:
+    chosen = _changed(impedance.defaults(program.cell), changes, program)
+    return impedance.Impedance(program.cell, chosen)
+
+
+def _temperature(program: Program, changes: dict[str, float]) -> Guard:
+    chosen = _changed(temperature.defaults(program.cell), changes, program)
+    return temperature.Temperature(program.cell, chosen)
+
+
 def _overpotential(cell: Cell) -> bool:
     return cell.shows_overpotential
 
@@ -243,6 +253,8 @@ _GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
     "depletion": (_depletion, _overpotential),
     "short_circuit": (_short_circuit, _overpotential),
     "soft_short": (_soft_short, _overpotential),
+    "impedance": (_impedance, _any_cell),
+    "temperature": (_temperature, _any_cell),
     "limits": (_limits, _any_cell),
 }
 """All guards that a program chooses from, with the cells that each fits, in the order in which they are told

@@ -58,6 +58,8 @@ class Cell(Frozen):
     stack_pressure_Pa: float | None = None
     pressing_pressure_Pa: float | None = None
     temperature_K: float = 298.15
+    activation_energy_J: float | None = Field(default=None, gt=0)
+    """E_a of the whole cell's resistance, for one particle; None: a usual one of the electrolyte's class."""
     voltage_min_V: float | None = None
     """Window that the cell may see; None: from the electrolyte class."""
     voltage_max_V: float | None = None

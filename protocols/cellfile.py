@@ -33,6 +33,7 @@ from protocols.verdicts import Side
 from protocols.yamlfile import Source, read_text, read_yaml
 
 MAX_METADATA = 100
+AVOGADRO_PER_MOL = 6.02214076e23
 
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -170,6 +171,8 @@ class CellFile(FileModel):
     """Pressures."""
     temperature: Temperature = Amount(298.15, "temperature", "25 °C")
     """Temperature of the test."""
+    activation_energy: Annotated[Amount, quantity("energy", "molar_energy", positive=True)] | None = None
+    """E_a of the cell's resistance; with it a change of temperature is told from a short circuit."""
     voltage_window: VoltageWindow | None = None
     """Voltages that the cell may see."""
     temperature_window: TemperatureWindow | None = None
@@ -212,6 +215,13 @@ class CellFile(FileModel):
             return None
         return expected.value * (self.area_m2() if expected.kind == "resistance" else 1.0)
 
+    def activation_energy_J(self) -> float | None:
+        """Return the activation energy for one particle in J; None if unknown."""
+        energy = self.activation_energy
+        if energy is None:
+            return None
+        return energy.value / (AVOGADRO_PER_MOL if energy.kind == "molar_energy" else 1.0)
+
     def cell(self) -> Cell:
         """Return the cell in SI."""
         window, temperatures = self.voltage_window, self.temperature_window
@@ -236,6 +246,7 @@ class CellFile(FileModel):
             stack_pressure_Pa=_value(self.pressure.stack),
             pressing_pressure_Pa=_value(self.pressure.pressing),
             temperature_K=self.temperature.value,
+            activation_energy_J=self.activation_energy_J(),
             voltage_min_V=_value(window.lowest) if window else None,
             voltage_max_V=_value(window.highest) if window else None,
             temperature_min_K=_value(temperatures.lowest) if temperatures else None,

@@ -122,7 +122,7 @@ def read_temperature(value: object) -> Amount:
     return amount
 
 
-def _read_kelvin(value: object) -> Amount:
+def read_kelvin(value: object) -> Amount:
     """Read a difference of temperatures, in K: °C would be read as a temperature."""
     if isinstance(value, str) and "K" not in value:
         raise wrong(f"'{value}' is no difference of temperatures in K.", "Write for example '0.5 K'.")
@@ -130,7 +130,7 @@ def _read_kelvin(value: object) -> Amount:
 
 
 def _read_difference(value: object) -> Amount:
-    amount = _read_kelvin(value)
+    amount = read_kelvin(value)
     if amount.value <= 0:
         raise wrong(f"'{amount.text}' has to be more than zero.")
     return amount
@@ -220,7 +220,7 @@ VoltageWidth = Annotated[Amount, *text_field(_read_width, "A voltage to both sid
 Rate = Annotated[Amount | Level, *text_field(_read_rate, "A scan rate, such as '0.1 mV/s'.")]
 Temperature = Annotated[Amount | Level, *text_field(_read_temperature, "A temperature, such as '60 °C'.")]
 TemperatureValue = Annotated[Amount, *text_field(read_temperature, "A temperature, such as '60 °C'.")]
-StepInKelvin = Annotated[Amount, *text_field(_read_kelvin, "A difference of temperatures, such as '10 K'.")]
+StepInKelvin = Annotated[Amount, *text_field(read_kelvin, "A difference of temperatures, such as '10 K'.")]
 Difference = Annotated[
     Amount, *text_field(_read_difference, "A difference of temperatures, such as '0.5 K'.")
 ]

@@ -110,8 +110,9 @@ class SpectrumSummary(Frozen):
 
 
 ChangeKind = Literal["parallel_resistor", "interface", "contact", "whole_cell", "none", "undecided"]
-"""``parallel_resistor``: a short, hard or soft. ``whole_cell``: temperature, or pressure on the cell.
-``contact``: area is lost."""
+"""``parallel_resistor``: a short, hard or soft. ``whole_cell``: all resistances have changed, the bulk's too:
+temperature, or pressure. ``contact``: so have they, but upwards and with unchanged time constants, as if the
+area had shrunk."""
 
 
 class SpectrumChange(Frozen):

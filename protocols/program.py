@@ -31,7 +31,14 @@ class Limits(Frozen):
 class GuardSettings(Frozen):
     """Which guards watch, and thresholds that a protocol changes."""
 
-    enabled: tuple[str, ...] = ("short_circuit", "soft_short", "depletion", "limits")
+    enabled: tuple[str, ...] = (
+        "short_circuit",
+        "soft_short",
+        "depletion",
+        "impedance",
+        "temperature",
+        "limits",
+    )
     overrides: dict[str, dict[str, float]] = {}
     """Guard → threshold → value; names as in the guard's own ``Thresholds``."""
 

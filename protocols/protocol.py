@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 
 from protocols.contradictions import contradictions, warnings
 from protocols.errors import InvalidFileError, Problem, QuantityError, nearest
-from protocols.fields import CURRENTS, Count, Duration, VoltageWindow
+from protocols.fields import CURRENTS, Count, Duration, VoltageWindow, read_kelvin
 from protocols.includes import Includes, Reader, folder_reader, stored_reader
 from protocols.parameters import Parameters
 from protocols.program import GuardSettings
@@ -116,13 +116,15 @@ def _read_guard(value: object) -> dict[str, float] | bool:
 def _read_threshold(name: str, value: object) -> float:
     """Read a threshold; the last part of its name (``_V``, ``_s``, …) says of what kind it is."""
     kind = _UNITS_OF_THRESHOLDS.get(name.rpartition("_")[2], "fraction")
+    if kind == "temperature":
+        return read_kelvin(value).value
     try:
         return parse_amount(str(value), kind).value
     except QuantityError as error:
         raise wrong(f"{name}: {error}", error.hint) from error
 
 
-GuardName = Literal["short_circuit", "soft_short", "depletion", "limits"]
+GuardName = Literal["short_circuit", "soft_short", "depletion", "impedance", "temperature", "limits"]
 GuardBlock = Annotated[
     dict[str, float] | bool,
     PlainValidator(_read_guard),

@@ -37,6 +37,8 @@ KindName = Literal[
     "mass",
     "pressure",
     "temperature",
+    "energy",
+    "molar_energy",
     "fraction",
     "scan_rate",
     "c_rate",
@@ -71,6 +73,8 @@ KINDS: dict[KindName, Kind] = {
     "mass": Kind("a mass", "kg", ("mg", "g", "kg", "µg")),
     "pressure": Kind("a pressure", "Pa", ("MPa", "kPa", "Pa", "bar")),
     "temperature": Kind("a temperature", "K", ("°C", "K")),
+    "energy": Kind("an energy", "J", ("eV", "meV", "J")),
+    "molar_energy": Kind("a molar energy", "J/mol", ("kJ/mol", "J/mol")),
     "fraction": Kind("a fraction", "", ("%",)),
     "scan_rate": Kind("a rate of voltage", "V/s", ("mV/s", "V/s", "mV/h")),
     "c_rate": Kind("a C-rate", "Hz", ("C",)),
@@ -92,6 +96,8 @@ _COMMON: dict[KindName, dict[str, str]] = {
     "area": {"cm2": "1e-4", "mm2": "1e-6"},
     "mass": {"mg": "1e-6", "g": "1e-3", "μg": "1e-9"},
     "temperature": {"K": "1"},
+    "energy": {"eV": "1.602176634e-19"},
+    "molar_energy": {"kJ/mol": "1000"},
     "fraction": {"%": "1e-2"},
     "scan_rate": {"mV/s": "1e-3", "V/s": "1"},
 }
@@ -115,6 +121,7 @@ _DEFINITIONS = """
     ampere = [current] = A
     gram = [mass] = g
     kelvin = [temperature]; offset: 0 = K
+    mole = [substance] = mol
     minute = 60 * second = min
     hour = 3600 * second = h
     day = 86400 * second = d
@@ -123,6 +130,8 @@ _DEFINITIONS = """
     pascal = 1000 * gram / meter / second ** 2 = Pa
     bar = 100000 * pascal
     volt = pascal * meter ** 3 / coulomb = V
+    joule = volt * coulomb = J
+    electronvolt = 1.602176634e-19 * joule = eV
     ohm = volt / ampere = Ω = Ohm
     hertz = 1 / second = Hz
     degree_celsius = kelvin; offset: 273.15 = degC

@@ -47,6 +47,11 @@ class Climate:
         return self.reachable and age_s <= STALE_INTERVALS * self._interval_s
 
     @property
+    def temperature_K(self) -> float | None:
+        """Temperature of the air now; None if no fresh reading tells."""
+        return self.reading.temperature_K if self.fresh and self.reading is not None else None
+
+    @property
     def target_K(self) -> float | None:
         """What runs demand now; None if none holds the chamber."""
         return next(iter(self._demands.values()), None)

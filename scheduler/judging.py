@@ -60,6 +60,7 @@ def judge(poll: Poll, runs: Mapping[int, ActiveRun]) -> Judged:
 def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, judged: Judged) -> int:
     """Let a run follow its items; return how many samples were among them."""
     samples = 0
+    _look_at_temperature(run)
     for item in items:
         if isinstance(item, Spectrum):
             run.look_for_gap((item.t_start_s + run.offset_s,))
@@ -76,6 +77,18 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
             run.heed(run.take(columns, item))
             samples += item.stop - item.start
     return samples
+
+
+def _look_at_temperature(run: ActiveRun) -> None:
+    """Tell the guards of the temperature around the cell when it is new.
+
+    The event keeps its place among the samples, so that a new daemon tells them again in the same order.
+    """
+    kelvin = None if run.climate is None else run.climate.temperature_K
+    if kelvin is None or not run.progress.is_news(kelvin):
+        return
+    run.tell("temperature", {"temperature_K": kelvin, "samples_at_t": run.progress.samples_at_t})
+    run.heed(run.progress.temperature(run.progress.t_s, kelvin))
 
 
 def in_run_time(spectrum: Spectrum, run: int, offset_s: float) -> Spectrum:

@@ -10,14 +10,19 @@ from guards.guard import StepFacts
 from guards.watch import Watch
 from protocols.decisions import Findings
 from protocols.measurements import Spectrum, SpectrumSummary
-from protocols.nodes import ConstantCurrent, Geis, Rest, Step, set_current_A
+from protocols.nodes import ConstantCurrent, Geis, Rest, Soak, Step, set_current_A
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
 from scheduler.findings import Found
+from scheduler.reference_spectra import ReferenceSpectra
 from scheduler.waiting import Settled, StepEnds, step_ends
+
+NEWS_K = 0.2 - 1e-6
+"""Guards are told of a temperature that has changed by so much: R then has by 1 %. The millionth less keeps
+a display of tenths whole."""
 
 
 class Progress:
@@ -30,6 +35,7 @@ class Progress:
         self.watch = Watch.for_program(program)
         self.meter = HalfCycleMeter()
         self.found = Found(program)
+        self._references = ReferenceSpectra()
         self.closed: list[HalfCycle] = []
         """Half-cycles that have closed and were not yet taken."""
         self.step = -1
@@ -56,6 +62,9 @@ class Progress:
         """E at open circuit when this visit began."""
         self.samples_at_t = 0
         """Samples with exactly the newest ``t_s``: a step's last and the next one's first may share it."""
+        self.temperatures = 0
+        """How many temperatures the guards were told of."""
+        self._known_K: float | None = None
 
     def use(self, program: Program) -> None:
         """Take the leaves of another program into account (what runs after the test or on a suspicion)."""
@@ -142,7 +151,16 @@ class Progress:
         if self._is_open():
             self._open_V = self.voltage_V
         self.found.spectrum(spectrum, summary)
-        return self.watch.spectrum(summary) if self.judging else None
+        return self._judge_spectrum(spectrum, summary) if self.judging else None
+
+    def is_news(self, temperature_K: float) -> bool:
+        """Whether a temperature around the cell differs from the one that the guards know."""
+        return self._known_K is None or abs(temperature_K - self._known_K) >= NEWS_K
+
+    def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
+        """Tell the guards of the temperature around the cell at run time ``t_s``."""
+        self._known_K, self.temperatures = temperature_K, self.temperatures + 1
+        return self.watch.temperature(t_s, temperature_K)
 
     def tripped(self, message: str) -> Verdict:
         """Name what made a limit on board open the circuit."""
@@ -214,10 +232,13 @@ class Progress:
             "fresh": self._fresh,
             "begun": self.begun,
             "found": self.found.state(),
+            "references": self._references.state(),
             "place": None if self._place is None else self._place.model_dump(mode="json"),
             "open_V": self._open_V,
             "reference_V": self._reference_V,
             "samples_at_t": self.samples_at_t,
+            "temperatures": self.temperatures,
+            "known_K": self._known_K,
             "values": [
                 self.t_s,
                 self.voltage_V,
@@ -231,11 +252,13 @@ class Progress:
         """Take over a state that :meth:`state` returned."""
         self.watch.restore(_table(state["watch"]))
         self.meter.restore(_table(state["meter"]))
-        self.step, self.visit, self.samples_at_t = (
-            int(str(state[key])) for key in ("step", "visit", "samples_at_t")
+        self.step, self.visit, self.samples_at_t, self.temperatures = (
+            int(str(state[key])) for key in ("step", "visit", "samples_at_t", "temperatures")
         )
+        self._known_K = _number(state["known_K"])
         self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
         self.found.restore(_table(state["found"]))
+        self._references.restore(state["references"])
         self._place = None if state["place"] is None else Position.model_validate(state["place"])
         self._open_V, self._reference_V = _number(state["open_V"]), _number(state["reference_V"])
         values = state["values"]
@@ -244,6 +267,19 @@ class Progress:
         self.t_s, self.voltage_V, self.current_A, self._charge_C, self._step_start_s = map(float, values)
         if self._place is None and self.step >= 0:
             self._look_at_step()
+
+    def _judge_spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
+        """Let the guards judge a spectrum beside the last healthy one; it is the next one's if it is healthy.
+
+        A resistor in parallel never is, however large, or a short that grows slowly would be its own measure.
+        """
+        driven = set_current_A(self._steps[spectrum.step]) != 0.0
+        change = self._references.compare(spectrum, driven)
+        verdict = self.watch.spectrum(summary, change)
+        shorted = change is not None and change.kind == "parallel_resistor"
+        if verdict is None and summary.kk_passed and not shorted:
+            self._references.accept(spectrum, driven)
+        return verdict
 
     def _enter(self, step: int, visit: int, t_first_s: float) -> bool:
         """Begin a visit of a step, or go on with it in a new segment; return whether it is either."""
@@ -323,6 +359,7 @@ class Progress:
 def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
     """What the guards are told of a step."""
     current = set_current_A(leaf)
+    waits = leaf.waits if isinstance(leaf, Rest) else None
     return StepFacts(
         step=leaf.index,
         visit=visit,
@@ -331,6 +368,7 @@ def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
         set_current_A=current,
         planned_charge_C=leaf.charge_C if isinstance(leaf, ConstantCurrent) else None,
         until_voltage_V=leaf.until_voltage_V if isinstance(leaf, ConstantCurrent) else None,
+        demanded_K=waits.target_K if isinstance(waits, Soak) else None,
     )
 
 

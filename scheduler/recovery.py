@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.instrument import SegmentEnd
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.position import Position
 from protocols.program import Program
-from protocols.records import RunInfo
+from protocols.records import Event, RunInfo
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.course import course_of
@@ -27,6 +30,25 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 REPLAYED_COLUMNS = ("t_s", "voltage_V", "current_A", "step", "visit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Temperature:
+    """A temperature that the guards were told of; ``samples_at_t``: after so many samples of that time."""
+
+    t_s: float
+    temperature_K: float
+    samples_at_t: int
+
+    @classmethod
+    def of(cls, event: Event) -> _Temperature:
+        return cls(
+            event.t_s or 0.0, float(str(event.data["temperature_K"])), int(str(event.data["samples_at_t"]))
+        )
+
+
+_Columns = dict[str, NDArray[Any]]
+_Between = tuple[Spectrum, SpectrumSummary] | _Temperature
 
 
 def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> ActiveRun:
@@ -96,6 +118,8 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     for item in _since(run, reader, since):
         if isinstance(item, dict):
             found = run.progress.take(*(item[name].tolist() for name in REPLAYED_COLUMNS))[2]
+        elif isinstance(item, _Temperature):
+            found = run.progress.temperature(item.t_s, item.temperature_K)
         else:
             found = run.progress.spectrum(*item)
         verdict = verdict or found
@@ -126,20 +150,32 @@ def _saved_end(state: dict[str, object]) -> SegmentEnd | None:
     return SegmentEnd(end["reason"], Position.model_validate(end["position"]), end["message"])
 
 
-def _since(
-    run: ActiveRun, reader: Reader, since: float
-) -> Iterator[dict[str, np.ndarray] | tuple[Spectrum, SpectrumSummary]]:
-    """Yield stored samples and spectra after a snapshot, in the order in which they were measured."""
+def _since(run: ActiveRun, reader: Reader, since: float) -> Iterator[_Columns | _Between]:
+    """Yield what is stored after a snapshot, in the order in which it was measured and told."""
     columns = reader.samples(run.number, t0=since, columns=REPLAYED_COLUMNS)
-    seen = run.progress.samples_at_t
-    rest = {name: values[seen:] for name, values in columns.items()}
+    told = run.progress.samples_at_t
+    for place, item in _between(run, reader, since, columns["t_s"]):
+        if place > told:
+            yield {name: values[told:place] for name, values in columns.items()}
+            told = place
+        yield item
+    if len(columns["t_s"]) > told:
+        yield {name: values[told:] for name, values in columns.items()}
+
+
+def _between(
+    run: ActiveRun, reader: Reader, since: float, t_s: NDArray[np.float64]
+) -> Iterator[tuple[int, _Between]]:
+    """Yield what came between samples, in order, each with the number of samples before it."""
+    found: list[tuple[int, float, bool, _Between]] = []
     for spectrum, summary in reader.spectra(run.number):
-        if spectrum.t_end_s <= since:
-            continue
-        split = int(np.searchsorted(rest["t_s"], spectrum.t_start_s, side="right"))
-        if split:
-            yield {name: values[:split] for name, values in rest.items()}
-        yield spectrum, summary
-        rest = {name: values[split:] for name, values in rest.items()}
-    if len(rest["t_s"]):
-        yield rest
+        if spectrum.t_end_s > since:
+            place = int(np.searchsorted(t_s, spectrum.t_start_s, side="right"))
+            found.append((place, spectrum.t_end_s, False, (spectrum, summary)))
+    for stored in reader.events_of(run.number, "temperature")[run.progress.temperatures :]:
+        temperature = _Temperature.of(stored.event)
+        place = int(np.searchsorted(t_s, temperature.t_s, side="left")) + temperature.samples_at_t
+        found.append((place, temperature.t_s, True, temperature))
+    # One that came in during a sweep was told before the spectrum, which came whole at its end.
+    for place, _, _, item in sorted(found, key=lambda each: each[:3]):
+        yield place, item

@@ -23,6 +23,10 @@ _Judge = Callable[[float, float, float, float], bool]
 class ClimateOfRun(Protocol):
     """What a run asks of the chamber that its cell is in; see :class:`scheduler.climate.Climate`."""
 
+    @property
+    def temperature_K(self) -> float | None:
+        """Temperature of the air by a fresh reading, if there is one."""
+
     def demand(self, run: int, target_K: float) -> None:
         """Hold a temperature for a run. Raises NotAllowedError, BusyError."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, inspect, select
+from sqlalchemy import Connection, Row, Select, func, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
@@ -141,8 +141,13 @@ class Reader:
         query = select(tables.Event).where(col(tables.Event.id) > after_id)
         if run is not None:
             query = query.where(col(tables.Event.run) == run)
-        rows = self._rows(query.order_by(col(tables.Event.id)).limit(limit))
-        return [StoredEvent(row.id, row.run, records.Event.model_validate_json(row.value)) for row in rows]
+        return self._events(query.order_by(col(tables.Event.id)).limit(limit))
+
+    def events_of(self, run: int, kind: str) -> list[StoredEvent]:
+        """Return all events of one kind of a run, the oldest first."""
+        of_kind = func.json_extract(col(tables.Event.value), "$.kind") == kind
+        query = select(tables.Event).where(col(tables.Event.run) == run, of_kind)
+        return self._events(query.order_by(col(tables.Event.id)))
 
     def tickets(self, run: int) -> list[StoredTicket]:
         """Return a run's segments, by number."""
@@ -221,6 +226,10 @@ class Reader:
             found += [f"t_s goes back at {t:g} s" for t in t_s[:-1][np.diff(t_s) < 0]]
             last = t_s[-1]
         return found
+
+    def _events(self, query: Select[Any]) -> list[StoredEvent]:
+        rows = self._rows(query)
+        return [StoredEvent(row.id, row.run, records.Event.model_validate_json(row.value)) for row in rows]
 
     def _run(self, run: int) -> Row[Any]:
         for row in self._of_run(tables.Run, run):

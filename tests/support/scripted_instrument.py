@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.instrument import ChannelLook, EndReason, OpenCircuit, Poll, SegmentEnd
 from protocols.capabilities import Capabilities
@@ -89,6 +90,15 @@ def plain(step: Step, time_s: float) -> float:
     return set_current_A(step)
 
 
+Impedance = Callable[[float, NDArray[np.float64]], NDArray[np.complex128]]
+"""Z from the time since the segment's start and f."""
+
+
+def one_arc(t_s: float, frequency: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Return Z of a cell of :data:`OHM` that never changes."""
+    return np.asarray(10.0 + 90.0 / (1.0 + 2j * np.pi * frequency * 1e-2))
+
+
 @dataclass(frozen=True)
 class Stretch:
     """One visit of one step in a segment, or what is left of it."""
@@ -155,6 +165,7 @@ class Segment:
         voltage: Voltage,
         current: Current = plain,
         z_scale: float = 1.0,
+        impedance: Impedance | None = None,
     ) -> None:
         self.program = program
         self.marker = marker
@@ -164,6 +175,7 @@ class Segment:
         self.reason: EndReason = "complete"
         self._channel = channel
         self._z_scale = z_scale
+        self._impedance = impedance or one_arc
         self._rows = [row for stretch in self.stretches for row in _rows(stretch, program, voltage, current)]
         self._fetched_s = -1.0
         self.told_end = False
@@ -196,7 +208,9 @@ class Segment:
         sweeps = [
             s for s in self.stretches if isinstance(s.step, Geis | Peis) and since_s < s.t1_s <= until_s
         ]
-        return block, [_spectrum(self._channel, stretch, self._z_scale) for stretch in sweeps]
+        return block, [
+            _spectrum(self._channel, stretch, self._z_scale, self._impedance) for stretch in sweeps
+        ]
 
     def passed(self) -> Iterator[tuple[int, int, float, float]]:
         """Yield step, visit, seconds and charge of everything that was run: the truth."""
@@ -227,10 +241,10 @@ def _times(stretch: Stretch, program: Program) -> list[float]:
     return [stretch.t0_s + float(time_s) for time_s in times] + [stretch.t1_s]
 
 
-def _spectrum(channel: int, stretch: Stretch, scale: float) -> Spectrum:
+def _spectrum(channel: int, stretch: Stretch, scale: float, impedance: Impedance) -> Spectrum:
     assert isinstance(stretch.step, Geis | Peis)
     frequency = np.array(stretch.step.frequencies())
-    z = scale * (10.0 + 90.0 / (1.0 + 2j * np.pi * frequency * 1e-2))
+    z = scale * impedance(stretch.t0_s, frequency)
     times = np.linspace(stretch.t0_s, stretch.t1_s, len(frequency) + 1)[1:]
     return Spectrum(
         channel=channel,
@@ -260,6 +274,7 @@ class ScriptedInstrument:
         """The host's clock, where it is to go as fast as the instrument's."""
         self.voltage: Voltage = ohmic
         self.current: Current = plain
+        self.impedance: Impedance = one_arc
         self.z_scales = [1.0]
         """By how much |Z| differs from the usual in the next segments; the last one counts for the rest."""
         self.journal = journal
@@ -321,7 +336,16 @@ class ScriptedInstrument:
             raise error
         assert not self.running(channel), "a channel that runs was started again"
         z_scale = self.z_scales.pop(0) if len(self.z_scales) > 1 else self.z_scales[0]
-        segment = Segment(channel, program, ticket.marker, self.now_s, self.voltage, self.current, z_scale)
+        segment = Segment(
+            channel,
+            program,
+            ticket.marker,
+            self.now_s,
+            self.voltage,
+            self.current,
+            z_scale,
+            self.impedance,
+        )
         self.held[channel] = segment
         self.past.append(segment)
         self._followed.add(channel)
@@ -400,7 +424,7 @@ class ScriptedClimate:
     """See :class:`scheduler.waiting.ClimateOfRun`. It is as warm as the test makes it."""
 
     def __init__(self, temperature_K: float = 298.15) -> None:
-        self.temperature_K = temperature_K
+        self.temperature_K: float | None = temperature_K
         self.demands: list[tuple[int, float]] = []
         self.released: list[int] = []
         self.hurried = 0
@@ -415,7 +439,7 @@ class ScriptedClimate:
         self.released.append(run)
 
     def settled(self, target_K: float, tolerance_K: float) -> bool:
-        return abs(self.temperature_K - target_K) <= tolerance_K
+        return self.temperature_K is not None and abs(self.temperature_K - target_K) <= tolerance_K
 
     def hurry(self, ratio: float) -> None:
         self.hurried += 1
