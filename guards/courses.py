@@ -21,8 +21,10 @@ _ALIKE = 0.2
 """Starts that differ by less count as the same: those of a ramp do, step by step."""
 _UNKNOWN_PLAN_S = 3600.0
 """A passage without a planned charge is divided as if it were to last an hour."""
-_PAST_EVERY_S, _PAST = 2700.0, 4
-"""Older courses are kept so far apart, and so many for each direction."""
+_STEPS = 8
+"""So many steps of a program are remembered."""
+_PAST_EVERY_S, _PAST = 2700.0, 12
+"""Older courses of a step are kept so far apart, and so many in all."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class Course:
 
     t_s: float
     """Run time of its end."""
+    step: int
+    sign: int
     start: float
     """How the passage began, see :meth:`Courses.begin`."""
     plan_s: float
@@ -43,6 +47,7 @@ class Course:
 @dataclass(slots=True)
 class _State:
     tail_ohm: list[float] = field(default_factory=list)
+    step: int = -1
     sign: int = 0
     start: float = 0.0
     plan_C: float = 0.0
@@ -50,8 +55,9 @@ class _State:
     current_A: float = 0.0
     bin: int = 0
     open_ohm: list[float | None] = field(default_factory=lambda: [None] * _BINS)
-    courses: dict[int, Course] = field(default_factory=dict)
-    past: dict[int, list[Course]] = field(default_factory=dict)
+    courses: list[Course] = field(default_factory=list)
+    """The last one of each step, oldest first."""
+    past: list[Course] = field(default_factory=list)
     reference: Course | None = None
 
 
@@ -67,20 +73,22 @@ class Courses:
         self._keeps_past = keeps_past
         self._s = _State()
 
-    def begin(self, t_s: float, current_A: float, start: float, planned_charge_C: float | None) -> None:
-        """Begin a passage.
+    def begin(
+        self, step: int, t_s: float, current_A: float, start: float, planned_charge_C: float | None
+    ) -> None:
+        """Begin a passage in a step.
 
         ``start`` is what the cell remembers of the current before, as a multiple of this one: 0 after a long
         rest, −1 after a reversal. With slow polarisation E may keep its old sign for seconds to minutes.
         """
         self._close(t_s)
         s = self._s
-        s.sign, s.start, s.bin = 1 if current_A > 0.0 else -1, start, 0
+        s.step, s.sign, s.start, s.bin = step, 1 if current_A > 0.0 else -1, start, 0
         s.plan_C = planned_charge_C or abs(current_A) * _UNKNOWN_PLAN_S
         s.plan_s, s.current_A = s.plan_C / abs(current_A), abs(current_A)
         s.tail_ohm = []
         s.open_ohm = [None] * _BINS
-        s.reference = self._choose()
+        s.reference = self._best(s.courses)
 
     @property
     def comparable(self) -> bool:
@@ -112,14 +120,14 @@ class Courses:
 
     def least_before(self, t_s: float, charge_C: float, bulk_ohm: float) -> float:
         """Return the same for the youngest passage that ended before ``t_s``, 0 without one."""
-        old = [course for course in self._s.past.get(self._s.sign, []) if course.t_s <= t_s]
-        return self._least(old[-1], charge_C, bulk_ohm) if old and self._holds(old[-1]) else 0.0
+        old = self._best([course for course in self._s.past if course.t_s <= t_s])
+        alike = old is not None and old.sign == self._s.sign and self._holds(old)
+        return self._least(old, charge_C, bulk_ohm) if old is not None and alike else 0.0
 
     def accept(self, ratio: float) -> None:
         """Take R = ``ratio`` × that of the earlier passages for healthy from now on."""
         s = self._s
-        known = [*s.courses.values(), *(course for past in s.past.values() for course in past)]
-        known += [s.reference] if s.reference else []
+        known = [*s.courses, *s.past, *([s.reference] if s.reference else [])]
         # One course may stand in several places, but not after it was restored.
         for course in {id(course): course for course in known}.values():
             course.resistance_ohm = [ratio * value for value in course.resistance_ohm]
@@ -179,17 +187,30 @@ class Courses:
         if not known:
             return
         values = _lower_envelope(s.open_ohm, known[0], self._highest * median(known))
-        course = s.courses[s.sign] = Course(t_s, s.start, s.plan_s, s.current_A, values)
-        past = s.past.get(s.sign, [])
-        if self._keeps_past and (not past or t_s - past[-1].t_s >= _PAST_EVERY_S):
-            s.past[s.sign] = [*past, course][-_PAST:]
+        course = Course(t_s, s.step, s.sign, s.start, s.plan_s, s.current_A, values)
+        others = [other for other in s.courses if (other.step, other.sign) != (s.step, s.sign)]
+        s.courses = [*others, course][-_STEPS:]
+        alike = [old.t_s for old in s.past if (old.step, old.sign) == (s.step, s.sign)]
+        if self._keeps_past and (not alike or t_s - alike[-1] >= _PAST_EVERY_S):
+            s.past = [*s.past, course][-_PAST:]
 
-    def _choose(self) -> Course | None:
-        """Return the last course, of this direction first; one that holds from the start goes before."""
+    def _best(self, courses: list[Course]) -> Course | None:
+        """Return the youngest course that is most like this passage, if there is one.
+
+        It should hold from the start, have the same direction, and be of the same step: a half-cycle that
+        spectra divide has a spike in its first part alone.
+        """
         s = self._s
-        found = [s.courses[sign] for sign in (s.sign, -s.sign) if sign in s.courses]
-        holding = [course for course in found if self._holds(course)]
-        return next(iter(holding + found), None)
+        return max(
+            courses,
+            key=lambda course: (
+                self._holds(course),
+                course.sign == s.sign,
+                course.step == s.step,
+                course.t_s,
+            ),
+            default=None,
+        )
 
     def _holds(self, course: Course) -> bool:
         """Whether what went before held that passage down at its start at least as much as this one."""

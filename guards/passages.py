@@ -150,7 +150,7 @@ class Passages:
         if not going_on:
             s.changed_s = step.t_s
         if not resumed:
-            self.courses.begin(step.t_s, step.set_current_A, start, step.planned_charge_C)
+            self.courses.begin(step.step, step.t_s, step.set_current_A, start, step.planned_charge_C)
         comparable = self.courses.comparable and not resumed
         settle_s = timing.settle_s if self.courses.known else timing.local_after_s
         s.settles_at_s = step.t_s if comparable else s.changed_s + settle_s

@@ -34,8 +34,9 @@ class Thresholds(Timing):
     """R below this × the median of the last minute, where there is no earlier passage (FUSED-B)."""
     ohmic_ratio: float = 0.5
     """R below this × R_HF of the cell's last spectrum (FUSED-B; same temperature assumed)."""
-    confirm_s: float = 3.0
-    """Shortest time that R stays low (10 Hz: bursts of outliers last 0.7 s, 3 s gave no false alarm)."""
+    confirm_s: float = 2.8
+    """Shortest time that R stays low (10 Hz: bursts of outliers last 0.7 s, 3 s gave no false alarm; a
+    little less, so that four samples with jitter are enough at 1 Hz)."""
     confirm_samples: float = 4.0
     """Samples in that time (1 Hz: five gave no false alarm in 52 000 h, three one; and a look follows)."""
     sparse_s: float = 5.0

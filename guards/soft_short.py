@@ -40,10 +40,14 @@ _RECENT, _ENOUGH = 12, 5
 class Thresholds(Timing):
     """When it is suspected. From the survey of short detection, sections 6 and 7, unless another is named."""
 
-    resistance_ratio: float = 0.74
-    """R below this × what is expected counts (k = 0.3 of the survey)."""
-    weight_s: float = 5.0
-    """So many seconds of a fall to 1/e beyond that are a suspicion; a fall to 0.6 takes 24 s (survey: 4)."""
+    resistance_ratio: float = 0.7
+    """R below this × what is expected counts (k = 0.36; the survey's 0.3 suspects twice as often)."""
+    weight_s: float = 5.5
+    """So many seconds of a fall to 1/e beyond that are a suspicion; a fall to 0.6 takes 36 s (survey: 4)."""
+    cleared_margin: float = 0.85
+    """After a fall that was none, R has to fall to this × as far to be suspected again."""
+    cleared_s: float = 86400.0
+    """Time constant with which that is forgotten."""
     confirm_samples: float = 3.0
     """And at least so many samples in a row, however far apart."""
     steady_after_s: float = 120.0
@@ -70,6 +74,8 @@ class _State:
     course_ohm: float = 0.0
     """R of the last passage at this phase; 0: there is none that holds."""
     expected_ohm: float = 0.0
+    limit_ratio: float = 1.0
+    """R below this part of it is low."""
     slow_ohm: float = 0.0
     """R of hours ago."""
     gain: float = 1.0
@@ -80,7 +86,14 @@ class _State:
     was_low: bool = False
     since_s: float | None = None
     samples: int = 0
+    slow_low_s: float = 0.0
+    """R was low by the slow rule for so long, under current."""
     slow_since_s: float | None = None
+    slow_last_s: float = 0.0
+    allowed: float = 0.0
+    """ln of a fall that was looked at and found healthy, beyond what is allowed to any cell."""
+    cleared_s: float = 0.0
+    """When."""
     now_ohm: float = 0.0
     told: bool = False
     piece_s: float = 0.0
@@ -100,7 +113,6 @@ class SoftShort(Guard):
     def __init__(self, thresholds: Thresholds | None = None) -> None:
         super().__init__()
         th = self._th = thresholds or Thresholds()
-        self._allowed = -math.log(th.resistance_ratio)
         self._courses = Courses(th.course_max, keeps_past=True)
         self._passages = Passages(th, self._courses)
         self._recent = RollingMedian(_RECENT)
@@ -115,7 +127,7 @@ class SoftShort(Guard):
         if s.course_ohm and len(self._recent) >= _ENOUGH:
             s.gain = min(self._recent.median(1.0), 1.0)
         s.score_s, s.since_s, s.samples, s.was_low, s.last_s = 0.0, None, 0, False, step.t_s
-        s.slow_since_s, s.course_ohm = None, 0.0
+        s.course_ohm, s.slow_last_s = 0.0, step.t_s
         self._recent.restore(())
         self._passages.enter(step)
         sign = (step.set_current_A > 0.0) - (step.set_current_A < 0.0)
@@ -175,7 +187,7 @@ class SoftShort(Guard):
         elif not s.was_low:
             least_A = self._th.current_fraction * abs(passages.set_current_A)
             calm.until_s = max(passages.tick_s, passages.begins_at_s)
-            calm.low_ohm = 0.0 if s.told else self._th.resistance_ratio * s.expected_ohm
+            calm.low_ohm = 0.0 if s.told else s.limit_ratio * s.expected_ohm
             if passages.set_current_A > 0.0:
                 calm.low_A = least_A
             else:
@@ -185,6 +197,7 @@ class SoftShort(Guard):
         """Bring what is expected up to date."""
         s, th, courses, passages = self._s, self._th, self._courses, self._passages
         s.course_ohm = s.slow_ohm = 0.0
+        s.limit_ratio = self._limit_ratio(t_s)
         if t_s >= passages.settles_at_s:
             s.course_ohm = courses.least_at(charge_C, s.r_hf_ohm)
             s.slow_ohm = courses.least_before(t_s - th.slow_age_s, charge_C, s.r_hf_ohm)
@@ -202,7 +215,7 @@ class SoftShort(Guard):
     def _learn(self, t_s: float, resistance: float, charge_C: float) -> None:
         s = self._s
         self._courses.learn(resistance, charge_C)
-        if t_s >= self._passages.settles_at_s and resistance >= self._th.resistance_ratio * s.expected_ohm:
+        if t_s >= self._passages.settles_at_s and resistance >= s.limit_ratio * s.expected_ohm:
             self._recent.add(resistance / s.course_ohm if s.course_ohm else resistance)
         s.piece_ohm.append(resistance)
         if t_s - s.piece_s >= _PIECE_S:
@@ -216,11 +229,14 @@ class SoftShort(Guard):
         if s.expected_ohm > 0.0:
             ratio = s.expected_ohm / resistance if resistance > 0.0 else math.inf
             fall = min(math.log(ratio), _DEEPEST) if ratio < math.inf else _DEEPEST
-        low = fall > self._allowed
-        # The samples since the last one that was told were not low.
-        elapsed = t_s - s.last_s if s.was_low or not low else min(t_s - s.last_s, 1.0)
+        allowed = -math.log(s.limit_ratio)
+        low = fall > allowed
+        elapsed = t_s - s.last_s
+        if low and not s.was_low and elapsed > 1.0:
+            # The samples since the last one that was told were not low.
+            s.score_s, elapsed = max(0.0, s.score_s - allowed * (elapsed - 1.0)), 1.0
         s.last_s, s.was_low, s.now_ohm = t_s, low, resistance
-        s.score_s = max(0.0, s.score_s + (fall - self._allowed) * elapsed)
+        s.score_s = max(0.0, s.score_s + (fall - allowed) * elapsed)
         if not low:
             s.samples = 0
             s.since_s = s.since_s if s.score_s else None
@@ -232,26 +248,45 @@ class SoftShort(Guard):
     def _is_low_for_long(self, t_s: float, resistance: float) -> bool:
         """Weigh a sample by the slow rule; return whether it is enough."""
         s, th = self._s, self._th
-        if resistance >= th.slow_ratio * s.slow_ohm:
-            s.slow_since_s = None
-        elif s.slow_since_s is None:
-            s.slow_since_s = t_s
-        return s.slow_since_s is not None and t_s - s.slow_since_s >= th.slow_s
+        elapsed, s.slow_last_s = t_s - s.slow_last_s, t_s
+        if resistance >= min(th.slow_ratio, self._limit_ratio(t_s)) * s.slow_ohm:
+            s.slow_since_s, s.slow_low_s = None, 0.0
+            return False
+        s.slow_since_s = t_s if s.slow_since_s is None else s.slow_since_s
+        s.slow_low_s += elapsed
+        return s.slow_low_s >= th.slow_s
+
+    def _limit_ratio(self, t_s: float) -> float:
+        """Return below which part of what is expected R is low.
+
+        It is less for a while after a fall that was none.
+        """
+        s, th = self._s, self._th
+        if not s.allowed:
+            return th.resistance_ratio
+        return th.resistance_ratio * math.exp(-s.allowed * math.exp((s.cleared_s - t_s) / th.cleared_s))
 
     def _accept(self) -> None:
-        """Take R as it is now for healthy."""
-        s = self._s
+        """Take R as it is now for healthy, and such a fall for no reason to look again soon."""
+        s, th = self._s, self._th
+        fallen = s.now_ohm / max(s.expected_ohm, s.slow_ohm) if s.expected_ohm or s.slow_ohm else 1.0
+        lasting = s.allowed * math.exp((s.cleared_s - s.last_s) / th.cleared_s)
+        if 0.0 < fallen < 1.0:
+            s.allowed = max(
+                lasting, math.log(th.resistance_ratio / (th.cleared_margin * max(fallen, 0.3))), 0.0
+            )
+            s.cleared_s = s.last_s
         if s.course_ohm > 0.0:
             self._courses.accept(min(max(s.now_ohm / s.course_ohm, 0.05), 1.0))
         self._recent.restore(())
         s.told, s.score_s, s.since_s, s.samples, s.was_low = False, 0.0, None, 0, False
-        s.slow_since_s, s.expected_ohm, s.slow_ohm, s.gain = None, 0.0, 0.0, 1.0
+        s.slow_since_s, s.slow_low_s, s.expected_ohm, s.slow_ohm, s.gain = None, 0.0, 0.0, 0.0, 1.0
         s.piece_s, s.piece_ohm, s.pieces_ohm = s.last_s, [], []
 
     def _verdict(self, t_s: float, voltage_V: float, current_A: float, fast: bool) -> Verdict:
         s, th = self._s, self._th
         resistance = voltage_V / current_A
-        expected, ratio, since_s = s.expected_ohm, th.resistance_ratio, s.since_s
+        expected, ratio, since_s = s.expected_ohm, s.limit_ratio, s.since_s
         criterion = f"R < resistance_ratio × {'same phase' if s.course_ohm else 'last minute'}"
         if not fast:
             expected, ratio, since_s = s.slow_ohm, th.slow_ratio, s.slow_since_s
