@@ -21,8 +21,9 @@ FRACTION = 0.1
 REST_S = 5.0
 """E at open circuit is recorded for so long first."""
 PULSE_S = 10.0
-LOWEST_HZ = 1.0
-"""End of the spectrum after a trip: it takes seconds, and the cell of a false alarm shall not wait."""
+LOWEST_HZ = 0.1
+"""End of the spectrum after a trip: R at 1 Hz would lack what an interface of some 0.1 s adds to the R under
+current, and no false alarm would be cleared. It takes 40 s."""
 LOWEST_UNDER_CURRENT_HZ = 0.5
 """End of the spectrum under current: a soft short shows in the phase at low frequency."""
 POINTS_PER_DECADE = 8
