@@ -61,8 +61,9 @@ class HalfCycleMeter:
     """Sums up plating and stripping. A half-cycle ends where the set current changes its sign.
 
     Rests and spectra do not end one; a spectrum with a DC current underneath counts by its mean E and I, as
-    one sample at its end. The integrals are trapezoids, so samples may be unevenly spaced. Where E or I was
-    not measured, its last value is held; samples before a first whole one are skipped.
+    one sample at its end. A look at the cell that is inserted in the middle of a step belongs to that step.
+    The integrals are trapezoids, so samples may be unevenly spaced. Where E or I was not measured, its last
+    value is held; samples before a first whole one are skipped.
     """
 
     def __init__(self) -> None:
@@ -79,12 +80,20 @@ class HalfCycleMeter:
         return None if self._s.sums is None else self._s.sums.t_start_s
 
     def begin(
-        self, *, step: int, visit: int, t_s: float, set_current_A: float, planned_charge_C: float | None
+        self,
+        *,
+        step: int,
+        visit: int,
+        t_s: float,
+        set_current_A: float,
+        planned_charge_C: float | None,
+        inserted: bool = False,
     ) -> HalfCycle | None:
         """Take notice that a visit of a step begins; return the half-cycle that this ends, if any.
 
-        Arguments as in ``guards.guard.StepFacts``. What is returned is complete, since a program goes on only
-        after a step's planned end.
+        Arguments as in ``guards.guard.StepFacts``; ``inserted``: the program does not plan this step, so that
+        it neither ends a half-cycle nor counts as another step of it. What is returned is complete, since a
+        program goes on only after a step's planned end.
         """
         s = self._s
         self._hold_until(t_s)
@@ -93,6 +102,11 @@ class HalfCycleMeter:
             s.last = None
             return None
         turned = s.sums is not None and set_current_A * s.sums.set_current_A < 0.0
+        if inserted:
+            # A current in the other direction is no part of this half-cycle, and none of its own.
+            s.driven, s.began_s = s.sums is not None and not turned, t_s
+            s.last = None if turned else s.last
+            return None
         closed = self.close(complete=True) if turned else None
         if s.sums is None:
             s.number += 1
@@ -101,6 +115,11 @@ class HalfCycleMeter:
             s.sums.planned_charge_C = _total(s.sums.planned_charge_C, planned_charge_C)
         s.step, s.visit, s.began_s = step, visit, t_s
         return closed
+
+    def interrupted(self, t_s: float) -> None:
+        """Take notice that no current flowed up to ``t_s``: a new segment begins then."""
+        self._hold_until(t_s)
+        self._s.last = None
 
     def add(self, t_s: Sequence[float], voltage_V: Sequence[float], current_A: Sequence[float]) -> None:
         """Take in one step's stretch of DC samples, plain floats in order of time. Rests are passed over."""

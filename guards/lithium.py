@@ -45,6 +45,8 @@ class LithiumBooks:
     """Signed charge passed in this visit, as the last sample says."""
     counted_C: float = 0.0
     """The part of it that is already in the sums below."""
+    swept_C: float = 0.0
+    """Charge of sweeps under current since this visit was left: it counts in the visit if that goes on."""
     net_C: float = 0.0
     gross_working_C: float = 0.0
     emptied: dict[Side, Emptied] = field(default_factory=dict)
@@ -54,8 +56,14 @@ class LithiumBooks:
         self._close(step.t_s)
         self.entered_s, self.set_current_A = step.t_s, step.set_current_A
         self.driven = step.kind in _SAMPLED
-        if self.driven and (step.step, step.visit) != (self.step, self.visit):
+        if not self.driven:
+            return
+        if (step.step, step.visit) == (self.step, self.visit):
+            self.visit_C += self.swept_C
+            self.counted_C += self.swept_C
+        else:
             self.step, self.visit, self.visit_C, self.counted_C = step.step, step.visit, 0.0, 0.0
+        self.swept_C = 0.0
 
     @property
     def stripping(self) -> Side:
@@ -85,6 +93,7 @@ class LithiumBooks:
         else:
             # A sweep delivers no DC samples; its DC current (0 in a rest) flows all the time.
             passed = self.set_current_A * (until_s - self.entered_s)
+            self.swept_C += passed
         self.net_C += passed
         self.gross_working_C += max(passed, 0.0)
 

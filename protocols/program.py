@@ -41,6 +41,10 @@ class GuardSettings(Frozen):
     )
     overrides: dict[str, dict[str, float]] = {}
     """Guard → threshold → value; names as in the guard's own ``Thresholds``."""
+    look: bool = True
+    """After a short circuit has opened the circuit, look at the cell: a false alarm lets the test go on."""
+    reverse_pulse: float = Field(default=0.0, ge=0.0, le=0.1)
+    """Pulse in the reverse direction after E ran away, as a part of the current before; 0: none."""
 
 
 class Program(Frozen):
@@ -67,7 +71,8 @@ class Program(Frozen):
     afterwards: tuple[Node, ...] = ()
     """Run at open circuit after the end: rests and small spectra, never DC current."""
     on_suspicion: tuple[Node, ...] = ()
-    """Run at open circuit when a guard suspects something (tier 2): rests and small spectra."""
+    """Run at open circuit when a guard suspects something (tier 2): rests and small spectra. Empty: the
+    engine measures a spectrum under the current that runs, if the channel can."""
     after_suspicion: Literal["go_on", "pause"] = "go_on"
     """What follows a suspicion, once ``on_suspicion`` has run."""
     retention_from: int = Field(default=1, ge=1)

@@ -36,6 +36,8 @@ from protocols.verdicts import VerdictKind
 from protocols.yamlfile import Source, read_text, read_yaml
 
 LIBRARY = Path(__file__).parent / "library"
+_MOST_REVERSE = 0.1
+"""Of the current before (design: Depletion)."""
 _UNITS_OF_THRESHOLDS: dict[str, KindName] = {
     "V": "voltage",
     "A": "current",
@@ -110,7 +112,33 @@ def _read_guard(value: object) -> dict[str, float] | bool:
         return value == "on"
     if not isinstance(value, dict):
         raise wrong("A guard is 'on', 'off' or has thresholds.", "Write for example 'depletion: off'.")
-    return {name: _read_threshold(name, text) for name, text in value.items()}
+    return {name: _read_setting(name, text) for name, text in value.items()}
+
+
+def _read_setting(name: str, value: object) -> float:
+    match name:
+        case "look":
+            return _read_look(value)
+        case "reverse_pulse":
+            return _read_reverse_pulse(value)
+        case _:
+            return _read_threshold(name, value)
+
+
+def _read_look(value: object) -> float:
+    """Read whether to look at a cell before its short circuit is final."""
+    if value not in ("on", "off"):
+        raise wrong("look: This is 'on' or 'off'.", "Without 'look', a short circuit is looked at.")
+    return float(value == "on")
+
+
+def _read_reverse_pulse(value: object) -> float:
+    """Read the size of a reverse pulse."""
+    fraction = _read_threshold("", value)
+    if not 0.0 <= fraction <= _MOST_REVERSE:
+        message = f"reverse_pulse: {value} of the current before is too much to be a small pulse."
+        raise wrong(message, f"Write at most {_MOST_REVERSE:g}.")
+    return fraction
 
 
 def _read_threshold(name: str, value: object) -> float:
@@ -166,10 +194,14 @@ class ProtocolFile(FileModel):
     def guard_settings(self) -> GuardSettings:
         """Which guards watch, and with which thresholds."""
         off = {name for name, block in self.guards.items() if block is False}
-        overrides = {name: block for name, block in self.guards.items() if isinstance(block, dict)}
+        overrides = {str(name): dict(block) for name, block in self.guards.items() if isinstance(block, dict)}
+        # What the engine does after a verdict stands with the guard that finds it, but is no threshold of it.
+        look = overrides.get("short_circuit", {}).pop("look", 1.0)
         return GuardSettings(
             enabled=tuple(name for name in GuardSettings().enabled if name not in off),
-            overrides={str(name): block for name, block in overrides.items()},
+            reverse_pulse=overrides.get("depletion", {}).pop("reverse_pulse", 0.0),
+            look=bool(look),
+            overrides={name: block for name, block in overrides.items() if block},
         )
 
 

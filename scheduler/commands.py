@@ -9,7 +9,8 @@ from drivers.instrument import Instrument, SegmentEnd
 from protocols.errors import BusyError, InstrumentError, StorageError
 from protocols.program import Program
 from protocols.records import RunState
-from scheduler import segments
+from scheduler import alarms, segments
+from scheduler.looking import LOOKING
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun, Phase
 
@@ -48,7 +49,10 @@ class Commands:
         if not wanted:
             return await self._refused(channel, run, run.stop_wanted or "stopped before its start")
         run.save_ticket("started")
-        if phase != "afterwards" and run.info.state != "running":
+        if run.looks_after_trip:
+            if run.info.reason != LOOKING:
+                run.change("stopping", LOOKING)
+        elif phase != "afterwards" and run.info.state != "running":
             run.change("running")
         await self._recorder.try_commit()
         return True
@@ -87,7 +91,7 @@ class Commands:
         """
         for channel, run in list(self.runs.items()):
             stopped = run.stop_wanted is not None or run.end is not None or run.open_confirmed
-            if stopped or not run.interrupted:
+            if stopped or not alarms.is_interrupted(run):
                 continue
             if not run.course.interrupting:
                 run.course.interrupting = True
@@ -106,6 +110,8 @@ class Commands:
             message = "the channel runs something that sandtime did not start; it is left alone"
             log.error("%s channel %d: %s", self._instrument.name, channel + 1, message)
             run.tell("alarm", {"message": message})
+            if run.course.trip is not None:
+                run.confirm(run.course.trip)
             run.close_half_cycle(complete=False)
             await self.end(channel, run, *segments.judge_end(run))
 

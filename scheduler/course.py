@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from protocols.nodes import Node
 from protocols.position import Position
 from protocols.verdicts import Verdict
 
@@ -15,7 +16,7 @@ class Course:
     """Intentions that outlive the daemon: saved before they are acted on."""
 
     place: Position | None = None
-    """Where the test goes on, while what a suspicion asked for runs."""
+    """Where the test goes on, while the cell is looked at."""
     step_ended: str = ""
     """Why the host has ended the step that runs; empty if it has not."""
     suspicion: Verdict | None = None
@@ -24,6 +25,12 @@ class Course:
     """The segment is stopped by ourselves, to go on from there."""
     suspected: dict[str, int] = field(default_factory=dict)
     """Kind of verdict → half-cycle in which it last interrupted the run."""
+    trip: Verdict | None = None
+    """What has opened the circuit and is still to be looked at before it is final."""
+    tripped: int | None = None
+    """Half-cycle of the last trip: another one in it is final at once."""
+    looking: tuple[Node, ...] = ()
+    """Steps of the look that runs or comes next, of the engine's own making."""
     retries: int = 0
     """How often the present spectrum was measured again for a better amplitude."""
     demanded_K: float | None = None
@@ -34,6 +41,23 @@ class Course:
         if self.suspicion is None and self.suspected.get(verdict.kind) != half_cycle:
             self.suspicion = verdict
             self.suspected[verdict.kind] = half_cycle
+
+    def trips(self, verdict: Verdict, half_cycle: int) -> bool:
+        """Note that a verdict is to be looked at; return False if one of this half-cycle already was."""
+        if self.tripped == half_cycle:
+            return False
+        self.trip, self.tripped = verdict, half_cycle
+        return True
+
+    def passed(self, passed_C: float, current_A: float) -> None:
+        """A look has passed some of the step's charge: let it go on behind that, at the step's current."""
+        if self.place is not None and current_A and not self.place.over:
+            charge_C, time_s = self.place.charge_C + passed_C, self.place.time_s + passed_C / current_A
+            self.place = self.place.model_copy(update={"charge_C": charge_C, "time_s": time_s})
+
+    def test_goes_on(self) -> None:
+        """The test goes on from its place: whatever the cell was looked at for is over."""
+        self.place, self.suspicion, self.looking = None, None, ()
 
     def forget_interruption(self) -> None:
         """Nothing interrupts the run any more."""

@@ -69,6 +69,11 @@ class Found:
         s.z_max_ohm = float(abs(spectrum.impedance()).max())
         s.spectrum_s, s.since_spectrum_C = spectrum.t_end_s, 0.0
 
+    def resistances_since(self, since_s: float) -> tuple[float | None, float | None]:
+        """Return R_HF and R_total of the last spectrum, if it was measured after a run time."""
+        s = self._s
+        return (s.r_hf_ohm, s.r_total_ohm) if s.spectrum_s > since_s else (None, None)
+
     def findings(
         self,
         *,

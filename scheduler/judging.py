@@ -14,6 +14,7 @@ from analysis.kramers_kronig import summarize
 from drivers.instrument import ChannelValues, Poll
 from protocols.errors import SpectrumError
 from protocols.measurements import Block, Spectrum, SpectrumSummary
+from scheduler.alarms import heed
 from scheduler.columns import NOT_OURS, Columns
 from scheduler.run import ActiveRun
 
@@ -72,9 +73,9 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
                 run.tell("unusable_spectrum", {"reason": str(error), "step": spectrum.step})
                 continue
             judged.spectra.append((run, spectrum, summary))
-            run.heed(run.progress.spectrum(spectrum, summary))
+            heed(run, run.progress.spectrum(spectrum, summary))
         else:
-            run.heed(run.take(columns, item))
+            heed(run, run.take(columns, item))
             samples += item.stop - item.start
     return samples
 
@@ -88,7 +89,7 @@ def _look_at_temperature(run: ActiveRun) -> None:
     if kelvin is None or not run.progress.is_news(kelvin):
         return
     run.tell("temperature", {"temperature_K": kelvin, "samples_at_t": run.progress.samples_at_t})
-    run.heed(run.progress.temperature(run.progress.t_s, kelvin))
+    heed(run, run.progress.temperature(run.progress.t_s, kelvin))
 
 
 def in_run_time(spectrum: Spectrum, run: int, offset_s: float) -> Spectrum:
@@ -107,7 +108,7 @@ def _look_at_sweeps(values: list[ChannelValues], runs: Mapping[int, ActiveRun]) 
     for value in values:
         run = runs.get(value.channel)
         if run is not None and value.sweeping:
-            run.heed(run.progress.live(run.progress.t_s, value.voltage_V, value.current_A))
+            heed(run, run.progress.live(run.progress.t_s, value.voltage_V, value.current_A))
 
 
 def stream(columns: Columns, spectra: Sequence[Spectrum]) -> Iterator[tuple[int, list[slice | Spectrum]]]:

@@ -15,7 +15,7 @@ from protocols.errors import BusyError, InstrumentError, NotAllowedError, Unreac
 from protocols.measurements import Spectrum
 from protocols.nodes import Soak
 from protocols.records import ENDED, folder_marker
-from scheduler import segments
+from scheduler import alarms, segments
 from scheduler.clock import Clock
 from scheduler.commands import Commands
 from scheduler.judging import Judged, judge
@@ -68,12 +68,14 @@ class Keeper:
 
     def submit(self, channel: int, run: ActiveRun) -> None:
         """Start a run on a free channel as soon as the keeper comes to it."""
+        run.able = self.instrument.capabilities(channel)
         self._to_start.append((channel, run))
         self._wake.set()
 
     def adopt(self, channel: int, run: ActiveRun) -> None:
         """Look, when the instrument is reached, whether the channel still holds this run's segment."""
         self._to_adopt[channel] = run
+        run.able = self.instrument.capabilities(channel)
         if run.course.demanded_K is not None:
             try:
                 run.demand(run.course.demanded_K)
@@ -235,8 +237,9 @@ class Keeper:
         judged = judge(poll, self.runs)
         await self._commands.open_wanted()
         self._hand_over(poll, judged)
-        if poll.ended:
-            # How a segment ended is told once: it is durable before the host goes on from there.
+        if poll.ended or any(run.stop_wanted is not None and run.end is None for run in self.runs.values()):
+            # How a segment ended is told once: it is durable before the host goes on from there. So is what
+            # made it end.
             await self._recorder.try_commit()
         await self._commands.interrupt_wanted()
         await self._settle_all()
@@ -314,6 +317,11 @@ class Keeper:
 
     async def _settle(self, channel: int, run: ActiveRun) -> None:
         """Go on with what follows; else, once the circuit is confirmed open, pause or end the run."""
+        if alarms.is_due(run):
+            if not await self._commands.open(channel, run):
+                return
+            alarms.begin(run)
+        alarms.look_closer(run)
         segments.pause_on_suspicion(run)
         following = segments.following(run)
         if following is not None:

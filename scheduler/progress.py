@@ -7,6 +7,7 @@ from math import isfinite
 
 from analysis.cycles import HalfCycleMeter
 from guards.guard import StepFacts
+from guards.look import Seen
 from guards.watch import Watch
 from protocols.decisions import Findings
 from protocols.measurements import Spectrum, SpectrumSummary
@@ -17,6 +18,7 @@ from protocols.records import HalfCycle
 from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
 from scheduler.findings import Found
+from scheduler.looking import pulse_ohm
 from scheduler.reference_spectra import ReferenceSpectra
 from scheduler.waiting import Settled, StepEnds, step_ends
 
@@ -31,7 +33,7 @@ class Progress:
     def __init__(self, program: Program, settled: Settled = lambda target_K, tolerance_K: False) -> None:
         self.program = program
         self.section = program
-        """The steps that are followed: the test's, those after its end, or those of a suspicion."""
+        """The steps that are followed: the test's, those after its end, or those of a look at the cell."""
         self.watch = Watch.for_program(program)
         self.meter = HalfCycleMeter()
         self.found = Found(program)
@@ -41,7 +43,7 @@ class Progress:
         self.step = -1
         self.visit = -1
         self.judging = True
-        """Whether guards see the samples: during the test alone."""
+        """Whether guards see the samples: during the test, and while a suspicion is looked into."""
         self.begun = False
         """Whether anything was measured yet."""
         self.t_s = 0.0
@@ -50,6 +52,8 @@ class Progress:
         self._charge_C = 0.0
         self._step_start_s = 0.0
         self._steps: dict[int, Step] = {leaf.index: leaf for leaf, _ in program.walk()}
+        self._planned = frozenset(self._steps)
+        """The test's own steps."""
         self._fresh = True
         self._place: Position | None = None
         """Where the run is by word of the engine or the instrument, while no newer sample shows it."""
@@ -73,6 +77,7 @@ class Progress:
     def begin_segment(self, t_s: float, section: Program, first: Position) -> None:
         """A segment of a section starts at run time ``t_s``: no current flowed in between."""
         self._reach(t_s)
+        self.meter.interrupted(t_s)
         self.current_A = 0.0
         self._fresh = True
         self.section = section
@@ -147,6 +152,7 @@ class Progress:
         self._reach(spectrum.t_end_s)
         # Its mean stands for the samples that a sweep does not have: a half-cycle may end with it.
         self.meter.add([spectrum.t_end_s], [spectrum.voltage_V], [spectrum.current_A])
+        self._charge_C += spectrum.current_A * (spectrum.t_end_s - spectrum.t_start_s)
         self.voltage_V, self.current_A = spectrum.voltage_V, spectrum.current_A
         if self._is_open():
             self._open_V = self.voltage_V
@@ -161,6 +167,16 @@ class Progress:
         """Tell the guards of the temperature around the cell at run time ``t_s``."""
         self._known_K, self.temperatures = temperature_K, self.temperatures + 1
         return self.watch.temperature(t_s, temperature_K)
+
+    def seen(self, since_s: float) -> Seen:
+        """Return what a look at the cell has shown whose last step is the one that runs or ran last."""
+        step, open_V = self.current_step, self._reference_V or 0.0
+        if isinstance(step, ConstantCurrent):
+            r_ohm = pulse_ohm(step, self.voltage_V, open_V, self.current_A)
+            return Seen(self.t_s, open_V, None, r_ohm, self.current_A)
+        r_hf_ohm, r_ohm = self.found.resistances_since(since_s)
+        amplitude_A = step.amplitude_A if isinstance(step, Geis) else 0.0
+        return Seen(self.t_s, open_V, r_hf_ohm, r_ohm, amplitude_A)
 
     def tripped(self, message: str) -> Verdict:
         """Name what made a limit on board open the circuit."""
@@ -304,9 +320,12 @@ class Progress:
             t_s=self.t_s,
             set_current_A=facts.set_current_A,
             planned_charge_C=facts.planned_charge_C,
+            inserted=step not in self._planned,
         )
         self._keep(closed)
-        self.watch.enter(facts)
+        if self.judging or not isinstance(leaf, ConstantCurrent):
+            # What a pulse of a look passes, guards see in the charge of the step that goes on after it.
+            self.watch.enter(facts)
         return True
 
     def _reach(self, t_s: float) -> None:

@@ -20,8 +20,10 @@ from protocols.position import Position
 from protocols.program import Program
 from protocols.records import Event, RunInfo
 from protocols.verdicts import Verdict
+from scheduler.alarms import heed
 from scheduler.clock import Clock
-from scheduler.course import course_of
+from scheduler.course import Course, course_of
+from scheduler.looking import LOOKING, first_index
 from scheduler.recorder import Recorder
 from scheduler.run import PAUSED, ActiveRun, Phase
 from storage.reader import Reader
@@ -62,7 +64,7 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
     tickets = reader.tickets(info.run)
     if not tickets:
-        run.stop_wanted = _why_stop(info, None)
+        run.stop_wanted = _why_stop(run)
         return run
     last = tickets[-1]
     run.resume_segment(last, _phase_of(run, last.program))
@@ -72,7 +74,7 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
     _take_verdicts(run, reader.verdicts(info.run), verdict)
     came_to_its_end = run.end is not None and run.end.reason == "complete"
     if run.phase != "afterwards" and not came_to_its_end:
-        run.stop_wanted = _why_stop(info, run.verdict)
+        run.stop_wanted = _why_stop(run)
     if info.state in ("paused", "waiting") and run.end is not None:
         run.stop_wanted = PAUSED
     run.pausing = run.stop_wanted == PAUSED
@@ -83,6 +85,8 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
 def _phase_of(run: ActiveRun, segment: Program) -> Phase:
     """Return the phase whose steps a segment holds: each step has its own number."""
     step = next((step.index for step, _ in segment.walk()), None)
+    if step is not None and step >= first_index(run.program):
+        return "look"
     phases: tuple[Phase, ...] = ("suspicion", "afterwards")
     for phase in phases:
         if any(leaf.index == step for leaf, _ in run.section(phase).walk()):
@@ -92,20 +96,20 @@ def _phase_of(run: ActiveRun, segment: Program) -> Phase:
 
 def _take_verdicts(run: ActiveRun, stored: list[Verdict], replayed: Verdict | None) -> None:
     """The first stored verdict that stops decides, else the replayed one; only new ones are handed over."""
-    found = [*([replayed] if replayed else []), *run.progress.watch.take_reports()]
     known = {(verdict.kind, verdict.time_s) for verdict in stored}
-    run.reports = [verdict for verdict in found if (verdict.kind, verdict.time_s) not in known]
-    run.verdict = next((verdict for verdict in stored if verdict.stops), replayed)
-    for verdict in run.reports:
-        run.suspect(verdict)
-    if run.progress.step_ended:
-        run.end_step(run.progress.step_ended)
+    run.verdict = next((verdict for verdict in stored if verdict.stops), None)
+    if run.verdict is not None:
+        run.course.trip = None
+    is_new = replayed is not None and (replayed.kind, replayed.time_s) not in known
+    heed(run, replayed if is_new else None)
+    run.reports = [found for found in run.reports if (found.kind, found.time_s) not in known]
 
 
-def _why_stop(info: RunInfo, verdict: Verdict | None) -> str | None:
-    if verdict is not None:
-        return verdict.message
-    return info.reason if info.state == "stopping" else None
+def _why_stop(run: ActiveRun) -> str | None:
+    because = run.verdict or (None if run.phase == "look" else run.course.trip)
+    if because is not None:
+        return because.message
+    return run.info.reason if run.info.state == "stopping" and run.info.reason != LOOKING else None
 
 
 def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
@@ -113,7 +117,7 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     saved = reader.guards(run.number)
     since = 0.0
     if saved is not None:
-        since = _restore(run, *saved)
+        since = _restore(run, reader, *saved)
     verdict: Verdict | None = None
     for item in _since(run, reader, since):
         if isinstance(item, dict):
@@ -126,19 +130,25 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     return verdict
 
 
-def _restore(run: ActiveRun, t_s: float, state: dict[str, object]) -> float:
+def _restore(run: ActiveRun, reader: Reader, t_s: float, state: dict[str, object]) -> float:
     """Take over a snapshot; return its run time, or 0 if another version wrote it: then all is replayed."""
     try:
-        run.progress.restore(state)
         run.course = course_of(state["course"])
+        run.follow_phase()
+        run.progress.restore(state)
         run.end = _saved_end(state)
     except (KeyError, TypeError, ValueError):
         log.warning("run %d: its guards' saved state can't be read; its samples are replayed", run.number)
+        run.course = Course(looking=run.course.looking)
         run.forget_progress()
-        run.progress.section = run.section(run.phase)
+        # Looks of the engine's own stand nowhere but in the segments that they were.
+        for stored in reader.tickets(run.number):
+            if _phase_of(run, stored.program) == "look":
+                run.progress.use(stored.program)
+        run.follow_phase()
         return 0.0
     end = state.get("end")
-    run.ended_unix_s = float(end["unix_s"]) if isinstance(end, dict) and end.get("unix_s") else None
+    run.clock.ended_unix_s = float(end["unix_s"]) if isinstance(end, dict) and end.get("unix_s") else None
     return t_s
 
 

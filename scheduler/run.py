@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from drivers.instrument import SIMULATED_WAIT_S, OpenCircuit, SegmentEnd
+from drivers.instrument import OpenCircuit, SegmentEnd
+from protocols.capabilities import Capabilities
 from protocols.errors import InstrumentError, NotAllowedError
 from protocols.nodes import Soak
 from protocols.position import Position
@@ -20,8 +21,10 @@ from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.columns import Columns
 from scheduler.course import Course
+from scheduler.looking import LOOKING
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
+from scheduler.runclock import RunClock
 from scheduler.waiting import ClimateOfRun, wait_of, waits_for
 from storage.store import Store
 from storage.tables import StoredTicket
@@ -34,11 +37,9 @@ SNAPSHOT_S = 600.0
 PAUSED = "paused by a person"
 """Reason of a stop after which the run is to go on."""
 
-Phase = Literal["test", "suspicion", "afterwards"]
-"""Which steps run: the program's own, those it wants when a guard suspects something, those after its end."""
-
-SUSPECT_TIER = 2
-"""Tier of a verdict that asks for a closer look."""
+Phase = Literal["test", "suspicion", "look", "afterwards"]
+"""Which steps run: the program's own, those it wants when a guard suspects something, those of the engine's
+own look at the cell, those after the program's end."""
 
 
 class ActiveRun:
@@ -51,13 +52,15 @@ class ActiveRun:
         self.program = program
         self.climate: ClimateOfRun | None = None
         """That of the chamber which the cell is in."""
+        self.able: Capabilities | None = None
+        """What the run's channel can do; None before a keeper has it."""
         self.course = Course()
         self.forget_progress()
         self.verdict: Verdict | None = info.verdict
         self.phase: Phase = "test"
         self.segment: Program = program
         self.ticket: Ticket | None = None
-        self.offset_s = 0.0
+        self.clock = RunClock(clock, info.simulated)
         self.stop_wanted: str | None = None
         """Why the circuit is to be opened; None while nothing wants it."""
         self.pausing = False
@@ -69,18 +72,14 @@ class ActiveRun:
         """Set while the circuit is known to be open, by reading back."""
         self.wanted_by_person = False
         """A person has asked for the circuit to be opened for good: nothing runs afterwards."""
-        self._anchor_unix_s = 0.0
-        self._zero_unix_s = 0.0
-        """UTC at run time 0, as the last anchor has it."""
-        self._ended_monotonic_s: float | None = None
-        self.ended_unix_s: float | None = None
-        """When the last segment ended, for a pause that outlives the daemon."""
         self._samples = info.samples
         self._saved_s = 0.0
         self.gap_possible = False
         """Whether samples that were fetched may be missing before the next one: they never came here, or an
         earlier daemon did not store them."""
         self._gap_reason = ""
+        self.opened_s: float | None = None
+        """Run time at which the circuit was opened last, as far as the instrument tells."""
         self._alarmed = False
         self._store = store
         self._recorder = recorder
@@ -94,13 +93,22 @@ class ActiveRun:
 
     def section(self, phase: Phase) -> Program:
         """Return the program with the steps of a phase."""
-        nodes = {"suspicion": self.program.on_suspicion, "afterwards": self.program.afterwards}
+        nodes = {
+            "suspicion": self.program.on_suspicion,
+            "look": self.course.looking,
+            "afterwards": self.program.afterwards,
+        }
         return self.program.with_steps(nodes[phase]) if phase in nodes else self.program
 
     @property
     def number(self) -> int:
         """The run's number in the store."""
         return self.info.run
+
+    @property
+    def offset_s(self) -> float:
+        """Run time at which the segment began."""
+        return self.clock.offset_s
 
     @property
     def open_confirmed(self) -> bool:
@@ -122,38 +130,27 @@ class ActiveRun:
         self.wanted_by_person = True
         if self.stop_wanted is None or self.pausing:
             self.stop_wanted, self.pausing = reason, False
+        if self.course.trip is not None:
+            self.confirm(self.course.trip)
+            # At once: whoever is told that the circuit is open must find it open for good.
+            self._record_verdicts()
 
     def give_up(self, reason: str) -> None:
         """Want the circuit open because the run can't go on: it ends ``failed``, unless more is known."""
-        if self.verdict is None and self.info.outcome is None:
+        if self.verdict is None and self.course.trip is None and self.info.outcome is None:
             self.info = self.info.model_copy(update={"outcome": "failed"})
         self.stop(reason)
 
-    def heed(self, verdict: Verdict | None) -> None:
-        """Note what the guards found; the first verdict that stops decides. Note what the host ends."""
-        reports = self.progress.watch.take_reports()
-        self.reports += reports
-        if verdict is not None and self.verdict is None:
-            self.verdict = verdict
-            self.reports.append(verdict)
-            self.stop_wanted = self.stop_wanted or verdict.message
-        for report in reports:
-            self.suspect(report)
-        if self.progress.step_ended:
-            self.end_step(self.progress.step_ended)
-
-    def suspect(self, verdict: Verdict) -> None:
-        """Look closer where the program wants it: once for a kind of verdict and half-cycle."""
-        wanted = self.program.on_suspicion or self.program.after_suspicion == "pause"
-        if verdict.tier != SUSPECT_TIER or not wanted or self.phase != "test" or self.end is not None:
-            return
-        self.course.suspect(verdict, self.progress.half_cycle_at(verdict.time_s))
+    def confirm(self, verdict: Verdict) -> None:
+        """A verdict that stops is final."""
+        self.course.trip, self.verdict = None, verdict
+        self.reports.append(verdict)
+        self.stop_wanted = self.stop_wanted or verdict.message
 
     @property
-    def interrupted(self) -> bool:
-        """Whether the segment that runs is to be stopped, to go on from there."""
-        suspects = self.phase == "test" and self.course.suspicion is not None
-        return suspects or bool(self.course.step_ended)
+    def looks_after_trip(self) -> bool:
+        """Whether the engine looks at the cell because of a trip: the run is *stopping* meanwhile."""
+        return self.phase == "look" and self.course.trip is not None
 
     def end_step(self, why: str) -> None:
         """The host ends the step that runs."""
@@ -229,15 +226,9 @@ class ActiveRun:
         first = self._first_place(program.steps, phase)
         self.segment, self.phase, self.end, self.gap_possible = program, phase, None, False
         self.course.interrupting = False
-        self.offset_s = self.progress.t_s + self._open_for_s() if number else 0.0
-        if self.info.simulated and number:
-            # A simulated clock may run faster than ours: UTC goes on with run time.
-            self._anchor_unix_s = self._zero_unix_s + self.offset_s
-        else:
-            self._anchor_unix_s = self._clock.unix()
-        self._zero_unix_s = self._anchor_unix_s - self.offset_s
+        self.clock.begin(self.progress.t_s, first=number == 0)
         self.progress.begin_segment(self.offset_s, self.section(phase), first)
-        self.progress.judging = phase == "test"
+        self.progress.judging = phase != "afterwards" and self.course.trip is None
         self.save_ticket("intent")
         # Without it, recovery would take the time at open circuit for time under current.
         self.save_progress()
@@ -251,7 +242,7 @@ class ActiveRun:
                 self.course.place = self.progress.position()
             return first
         place = self.test_place()
-        self.course.place, self.course.suspicion = None, None
+        self.course.test_goes_on()
         if (place.step, place.loops) == (first.step, first.loops) and not place.over:
             return first.model_copy(update={"reference_V": place.reference_V})
         return first
@@ -260,28 +251,26 @@ class ActiveRun:
         """Where the test goes on."""
         return self.course.place or self.progress.position()
 
-    def _open_for_s(self) -> float:
-        """Run time since the last segment ended; by UTC where another daemon saw it end."""
-        since_s = 0.0
-        if self._ended_monotonic_s is not None:
-            since_s = self._clock.monotonic() - self._ended_monotonic_s
-        elif self.ended_unix_s is not None:
-            since_s = max(0.0, self._clock.unix() - self.ended_unix_s)
-        # A simulated clock stands still while its host decides what follows.
-        return 0.0 if self.info.simulated and since_s <= SIMULATED_WAIT_S else since_s
-
     def resume_segment(self, stored: StoredTicket, phase: Phase) -> None:
         """Remember a segment that an earlier daemon started."""
         self.ticket, self.segment, self.phase = stored.ticket, stored.program, phase
-        self.offset_s, self._anchor_unix_s = stored.offset_s, stored.anchor_unix_s
-        self._zero_unix_s = stored.anchor_unix_s - stored.offset_s
-        self.progress.section = self.section(phase)
+        self.clock.resume(stored.offset_s, stored.anchor_unix_s)
+        if phase == "look":
+            self.course.looking = stored.program.steps
+        self.follow_phase()
+
+    def follow_phase(self) -> None:
+        """Follow the steps of the phase that the run is in."""
+        self.progress.use(self.section(self.phase))
+        self.progress.section = self.section(self.phase)
 
     def taken_over(self, position: Position) -> None:
         """The channel still holds the segment."""
         self.save_ticket("started")
         if self.stop_wanted is not None or self.phase == "afterwards":
             self.change("stopping", self.stop_wanted or self.info.reason)
+        elif self.looks_after_trip:
+            self.change("stopping", LOOKING)
         else:
             self.change("running", f"taken over at step {position.step}")
 
@@ -299,7 +288,7 @@ class ActiveRun:
     def save_ticket(self, state: Literal["intent", "started", "refused", "ended"]) -> None:
         """Queue the ticket with its state."""
         if self.ticket is not None:
-            self._store.save_ticket(self.ticket, self.segment, state, self.offset_s, self._anchor_unix_s)
+            self._store.save_ticket(self.ticket, self.segment, state, self.offset_s, self.clock.anchor_unix_s)
 
     def expect_gap(self, reason: str) -> None:
         """Samples have been fetched that may never be stored: look for a gap among the next ones."""
@@ -333,13 +322,16 @@ class ActiveRun:
 
     def record(self) -> None:
         """Hand over verdicts and half-cycles, and a snapshot of the guards when it is time."""
-        for verdict in self.reports:
-            self._recorder.verdict(self.number, verdict)
-        self.reports.clear()
+        self._record_verdicts()
         for half_cycle in self.progress.take_closed():
             self._recorder.half_cycle(self.number, half_cycle)
         if self.progress.t_s - self._saved_s >= SNAPSHOT_S:
             self.save_progress()
+
+    def _record_verdicts(self) -> None:
+        for verdict in self.reports:
+            self._recorder.verdict(self.number, verdict)
+        self.reports.clear()
 
     def close_half_cycle(self, complete: bool) -> None:
         """Close and hand over the half-cycle that is open, if any."""
@@ -356,7 +348,7 @@ class ActiveRun:
                 "reason": self.end.reason,
                 "message": self.end.message,
                 "position": position,
-                "unix_s": self.ended_unix_s,
+                "unix_s": self.clock.ended_unix_s,
             }
         self._store.save_guards(self.number, self.progress.t_s, state)
 
@@ -366,10 +358,12 @@ class ActiveRun:
             self.not_opened("it was not read back", outcome)
             return
         self.is_open.set()
-        t_s = self.progress.t_s if outcome.segment_t_s is None else outcome.segment_t_s + self.offset_s
+        self.opened_s = None if outcome.segment_t_s is None else outcome.segment_t_s + self.offset_s
+        t_s = self.progress.t_s if self.opened_s is None else self.opened_s
         data: dict[str, object] = {"voltage_V": outcome.voltage_V, "current_A": outcome.current_A}
-        if self.verdict is not None:
-            data["seconds_from_event"] = t_s - self.verdict.event_s
+        because = self.verdict or self.course.trip
+        if because is not None:
+            data["seconds_from_event"] = t_s - because.event_s
         self._recorder.event(self.number, "open_circuit", t_s, data)
 
     def not_opened(self, why: str, outcome: OpenCircuit | None = None) -> None:
@@ -395,7 +389,7 @@ class ActiveRun:
     def note_end(self, end: SegmentEnd) -> None:
         """The segment is over and drained: see :func:`scheduler.segments.ended`."""
         self.end = end
-        self._ended_monotonic_s, self.ended_unix_s = self._clock.monotonic(), self._clock.unix()
+        self.clock.end()
 
     def gap(self, reason: str, t_from_s: float | None = None, t_to_s: float | None = None) -> None:
         """Record that samples are missing; by default at the place that was reached."""

@@ -17,6 +17,7 @@ from protocols.program import Program
 from protocols.records import RunState
 from protocols.tree import Nodes
 from protocols.verdicts import Verdict
+from scheduler import alarms
 from scheduler.run import ActiveRun, Phase
 from scheduler.waiting import in_vain, wait_of
 
@@ -50,15 +51,22 @@ def begin(run: ActiveRun) -> Following:
 
 def following(run: ActiveRun) -> Following | None:
     """Return what follows the segment that has ended, if the run goes on by itself."""
-    if run.end is None or run.end.reason != "complete" or run.stop_wanted is not None:
+    if run.end is None or run.stop_wanted is not None:
+        return None
+    if run.course.trip is not None:
+        return Following("look", _left(run) if run.phase == "look" else run.course.looking)
+    if run.end.reason != "complete":
         return None
     if run.phase == "afterwards" or run.verdict is not None:
         left = _left(run) if run.phase == "afterwards" else ()
         return Following("afterwards", left) if left else None
     if run.phase == "suspicion" and (left := _left(run)):
         return Following("suspicion", left)
-    if run.phase == "test" and run.course.suspicion is not None and run.program.on_suspicion:
-        return Following("suspicion", run.program.on_suspicion)
+    if run.phase == "test" and run.course.suspicion is not None:
+        if run.program.on_suspicion:
+            return Following("suspicion", run.program.on_suspicion)
+        if run.course.looking:
+            return Following("look", run.course.looking)
     left = _test_left(run)
     return Following("test", left) if tree.head(left)[0] is not None else None
 
@@ -77,7 +85,8 @@ def pause_on_suspicion(run: ActiveRun) -> None:
 def _is_looked_into(run: ActiveRun) -> bool:
     if run.phase == "suspicion":
         return not _left(run)
-    return run.phase == "test" and not run.program.on_suspicion
+    own = bool(run.program.on_suspicion or run.course.looking)
+    return run.phase == "look" or (run.phase == "test" and not own)
 
 
 def _left(run: ActiveRun) -> Nodes:
@@ -157,9 +166,13 @@ def _with_step(nodes: Nodes, step: Step) -> Nodes:
 def ended(run: ActiveRun, end: SegmentEnd) -> None:
     """The segment is over and drained: judge why, and keep the place."""
     run.note_end(end)
-    if run.phase != "afterwards" and run.verdict is None and _hit_a_limit(run, end):
-        run.heed(run.progress.tripped(end.message))
+    heeds = run.phase != "afterwards" and not run.looks_after_trip
+    if heeds and run.verdict is None and _hit_a_limit(run, end):
+        alarms.heed(run, run.progress.tripped(end.message))
+    alarms.segment_ended(run, end)
     run.end = _kept_place(run, end)
+    if run.phase in ("suspicion", "look") and run.end.reason == "complete" and _is_looked_into(run):
+        alarms.looked_closer(run)
     if end.reason == "fault" and run.gap_possible:
         run.gap("the segment ended while nobody watched: its last samples may be missing")
     run.save_ticket("ended")

@@ -20,7 +20,7 @@ from scripted_instrument import (
 
 from protocols.errors import BusyError, InstrumentError, UnreachableError
 from protocols.nodes import Rest
-from protocols.program import Program
+from protocols.program import GuardSettings, Program
 from protocols.records import Ticket
 from scheduler import keeper
 from scheduler.run import ActiveRun
@@ -47,6 +47,8 @@ def plating(seconds: float = 60.0, **changes: object) -> Program:
 
 
 AFTERWARDS = (Rest(index=1, label="afterwards", duration_s=5.0),)
+UNLOOKED = GuardSettings(look=False)
+"""A short circuit is final at once."""
 
 
 def before(journal: list[str], first: str, then: str) -> bool:
@@ -142,7 +144,7 @@ async def test_a_planned_short_finishes_any_other_protects(
     bench: Bench, ends_on: tuple[str, ...], state: str
 ) -> None:
     bench.instrument.voltage = runs_short(30.0)
-    run = bench.submit(plating(300.0, ends_on=ends_on))
+    run = bench.submit(plating(300.0, ends_on=ends_on, guards=UNLOOKED))
     bench.keep()
     await bench.until(lambda: run.number in bench.ended)
     stored = bench.store.reader.run(run.number)
@@ -173,7 +175,7 @@ async def test_afterwards_runs_after_a_planned_and_a_protected_end(
     bench: Bench, ends_on: tuple[str, ...]
 ) -> None:
     bench.instrument.voltage = runs_short(30.0)
-    run = bench.submit(plating(300.0, ends_on=ends_on, afterwards=AFTERWARDS))
+    run = bench.submit(plating(300.0, ends_on=ends_on, afterwards=AFTERWARDS, guards=UNLOOKED))
     bench.keep()
     await bench.until(lambda: run.number in bench.ended)
     assert bench.instrument.starts() == 2
@@ -202,7 +204,7 @@ async def test_afterwards_does_not_close_a_circuit_that_a_person_opened(bench: B
 
 async def test_a_protected_run_stays_protected_when_afterwards_is_refused(bench: Bench) -> None:
     bench.instrument.voltage = runs_short(30.0)
-    run = bench.submit(plating(300.0, afterwards=AFTERWARDS))
+    run = bench.submit(plating(300.0, afterwards=AFTERWARDS, guards=UNLOOKED))
     bench.keep()
     await bench.until(lambda: run.info.state == "running")
     bench.instrument.refusal = refused()

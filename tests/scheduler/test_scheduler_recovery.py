@@ -9,7 +9,8 @@ import pytest
 from scripted_instrument import CURRENT_A, Bench, bench_in, driven, program, runs_away, runs_short
 
 from protocols.nodes import Rest
-from scheduler import keeper
+from protocols.program import GuardSettings
+from scheduler import judging, keeper
 from scheduler.columns import Columns
 from scheduler.run import ActiveRun
 
@@ -54,10 +55,10 @@ async def test_a_short_that_is_only_in_stored_samples_is_found_and_stops(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.instrument.voltage = runs_short(30.0)
-    run = bench.submit(program(driven(0, CURRENT_A, 1e4)))
+    run = bench.submit(program(driven(0, CURRENT_A, 1e4), guards=GuardSettings(look=False)))
     with monkeypatch.context() as patch:
         # The earlier daemon dies with the deciding samples stored, before it has acted on them.
-        patch.setattr(ActiveRun, "heed", lambda self, verdict: None)
+        patch.setattr(judging, "heed", lambda run, verdict: None)
         bench.keep()
         await die_at(bench, run, 90.0)
     assert bench.store.reader.verdicts(run.number) == []

@@ -7,7 +7,7 @@ from scripted_instrument import CURRENT_A, Bench, ScriptedClimate, driven, progr
 
 from protocols.errors import BusyError, NotAllowedError
 from protocols.nodes import ChargePassed, ConstantVoltage, Drift, HostEnd, Person, Rest, Soak, Steady, Step
-from protocols.program import Program
+from protocols.program import GuardSettings, Program
 from scheduler.run import ActiveRun
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -124,7 +124,8 @@ async def test_a_verdict_in_the_same_moment_outranks_the_end(bench: Bench) -> No
     bench.instrument.voltage = runs_short(30.0)
     bench.instrument.tick_s = 200.0
     hold = held(1, ChargePassed(charge_C=1e-4))
-    run = bench.submit(program(driven(0, CURRENT_A, 100.0), hold, driven(2, CURRENT_A, 5.0)))
+    steps = (driven(0, CURRENT_A, 100.0), hold, driven(2, CURRENT_A, 5.0))
+    run = bench.submit(program(*steps, guards=GuardSettings(look=False)))
     bench.keep()
     await ended(bench, run, "protected")
     assert bench.instrument.starts() == 1

@@ -279,6 +279,7 @@ class ScriptedInstrument:
         """By how much |Z| differs from the usual in the next segments; the last one counts for the rest."""
         self.journal = journal
         """Every command, in the order in which they came."""
+        self.able = Capabilities(model="scripted", current_max_A=1.0, voltage_min_V=-10.0, voltage_max_V=10.0)
         self.reachable = True
         self.refusal: SandtimeError | None = None
         self.unconfirmed_stops = 0
@@ -300,7 +301,7 @@ class ScriptedInstrument:
         self.journal.append("close")
 
     def capabilities(self, channel: int) -> Capabilities:
-        return Capabilities(model="scripted", current_max_A=1.0, voltage_min_V=-10.0, voltage_max_V=10.0)
+        return self.able
 
     async def look(self) -> list[ChannelLook]:
         self._answer()
@@ -360,9 +361,10 @@ class ScriptedInstrument:
             return OpenCircuit(confirmed=False, voltage_V=0.1, current_A=CURRENT_A)
         self.foreign.discard(channel)
         segment = self.held.get(channel)
-        if segment is not None:
-            segment.stop(self.now_s - segment.begun_s)
-        return OpenCircuit(confirmed=True, voltage_V=0.0, current_A=0.0)
+        if segment is None:
+            return OpenCircuit(confirmed=True, voltage_V=0.0, current_A=0.0)
+        segment.stop(self.now_s - segment.begun_s)
+        return OpenCircuit(True, 0.0, 0.0, min(self.now_s - segment.begun_s, segment.end_s))
 
     async def attach(self, channel: int, program: Program, ticket: Ticket) -> Position | None:
         self.journal.append(f"attach {channel}")
@@ -375,6 +377,12 @@ class ScriptedInstrument:
         self._followed.add(channel)
         t_s = min(self.now_s - segment.begun_s, segment.end_s)
         return segment.at(t_s).position(t_s)
+
+    def can_measure_impedance(self) -> None:
+        """Every channel has spectra from now on."""
+        kinds = (*self.able.step_kinds, "geis")
+        update = {"step_kinds": kinds, "frequency_min_Hz": 0.01, "frequency_max_Hz": 1e5}
+        self.able = self.able.model_copy(update=update)
 
     def running(self, channel: int) -> bool:
         """Whether current may flow on a channel: the truth."""

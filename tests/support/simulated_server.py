@@ -50,10 +50,10 @@ def program(*steps: Node, limit_V: float = 1.5) -> Program:
 class Server:
     """A simulated box as a child process of the test."""
 
-    def __init__(self, folder: Path, speed: float) -> None:
+    def __init__(self, folder: Path, speed: float, config: str = CONFIG) -> None:
         self.state_file = folder / "simulation.json"
         self._config = folder / "simulation.toml"
-        self._config.write_text(CONFIG)
+        self._config.write_text(config)
         self._speed = speed
         self._process: asyncio.subprocess.Process | None = None
 
