@@ -9,11 +9,14 @@ temperature at least as steeply as the bulk. Measured: 0.33 and 0.37 eV of garne
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from protocols.cell import Cell, ElectrolyteClass
 
 BOLTZMANN_J_PER_K = 1.380649e-23
 EV_J = 1.602176634e-19
+COOLING_S = 1800.0
+"""Time constant of a cell in its fixture behind the air: ten minutes to half an hour."""
 
 _USUAL_EV: dict[ElectrolyteClass, float] = {
     "sulfide": 0.35,
@@ -45,6 +48,27 @@ def kelvin_for(cell: Cell, ratio: float) -> float:
     """
     per_K = -math.log(factor(cell, cell.temperature_K, cell.temperature_K + 1.0))
     return math.log(ratio) / per_K
+
+
+@dataclass(slots=True)
+class Warmth:
+    """How warm a cell may be, by what is known of its surroundings: it cools down later than the air."""
+
+    now_K: float | None = None
+    hottest_K: float = 0.0
+    hottest_s: float = 0.0
+
+    def tell(self, t_s: float, temperature_K: float) -> None:
+        """Take notice of a temperature around the cell."""
+        before_K = self.at(t_s)
+        self.hottest_K = temperature_K if before_K is None else max(temperature_K, before_K)
+        self.hottest_s, self.now_K = t_s, temperature_K
+
+    def at(self, t_s: float) -> float | None:
+        """Return the highest temperature that the cell may have at a time; None if nothing is known."""
+        if self.now_K is None:
+            return None
+        return self.now_K + (self.hottest_K - self.now_K) * math.exp((self.hottest_s - t_s) / COOLING_S)
 
 
 def _factor(energy_J: float, from_K: float, to_K: float) -> float:

@@ -8,10 +8,14 @@ formed at rest, the last minute alone 28 %).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from statistics import median
 
 from pydantic import TypeAdapter
+
+from guards import arrhenius
+from protocols.cell import Cell
 
 _BINS = 64
 _BINS_TO_PLAN = 48
@@ -21,10 +25,17 @@ _ALIKE = 0.2
 """Starts that differ by less count as the same: those of a ramp do, step by step."""
 _UNKNOWN_PLAN_S = 3600.0
 """A passage without a planned charge is divided as if it were to last an hour."""
-_STEPS = 8
+_STEPS = 16
 """So many steps of a program are remembered."""
-_PAST_EVERY_S, _PAST = 2700.0, 12
+_PAST_EVERY_S, _PAST = 2700.0, 24
 """Older courses of a step are kept so far apart, and so many in all."""
+_YOUNGEST_S = 1200.0
+"""A course younger than this is not from hours ago."""
+_OTHER_CURRENT = 1.05
+"""Currents that differ by this factor tell how R depends on the current."""
+_STEEPER, _STEEPER_BY = 2.0, 0.1
+"""From one step of a ramp to the next, the slope of ln R over ln I gets steeper by this much at most: that of
+asinh(x)/x from x to 2x, for any x."""
 
 
 @dataclass(slots=True)
@@ -40,6 +51,9 @@ class Course:
     plan_s: float
     """How long its plan took."""
     current_A: float
+    slope: float
+    """d ln R / d ln I at this current, −1 … 0; −1 while it is not known."""
+    temperature_K: float | None
     resistance_ohm: list[float]
     """One value a bin: the lowest of it and its neighbours, so that a small shift in time is harmless."""
 
@@ -49,6 +63,7 @@ class _State:
     tail_ohm: list[float] = field(default_factory=list)
     step: int = -1
     sign: int = 0
+    began_s: float = 0.0
     start: float = 0.0
     plan_C: float = 0.0
     plan_s: float = 0.0
@@ -59,6 +74,7 @@ class _State:
     """The last one of each step, oldest first."""
     past: list[Course] = field(default_factory=list)
     reference: Course | None = None
+    temperature_K: float | None = None
 
 
 _STATE = TypeAdapter(_State)
@@ -67,9 +83,10 @@ _STATE = TypeAdapter(_State)
 class Courses:
     """Remembers the last passage in each direction, and on request some of the hours before."""
 
-    def __init__(self, highest: float, *, keeps_past: bool = False) -> None:
+    def __init__(self, highest: float, cell: Cell, *, keeps_past: bool = False) -> None:
         """``highest``: a course is cut at this × its median; a nucleation spike or a run-away is no level."""
         self._highest = highest
+        self._cell = cell
         self._keeps_past = keeps_past
         self._s = _State()
 
@@ -85,10 +102,15 @@ class Courses:
         s = self._s
         s.step, s.sign, s.start, s.bin = step, 1 if current_A > 0.0 else -1, start, 0
         s.plan_C = planned_charge_C or abs(current_A) * _UNKNOWN_PLAN_S
+        s.began_s = t_s
         s.plan_s, s.current_A = s.plan_C / abs(current_A), abs(current_A)
         s.tail_ohm = []
         s.open_ohm = [None] * _BINS
         s.reference = self._best(s.courses)
+
+    def be_at(self, temperature_K: float | None) -> None:
+        """Take notice of the temperature that the cell may have, by which what is expected is corrected."""
+        self._s.temperature_K = temperature_K
 
     @property
     def comparable(self) -> bool:
@@ -107,22 +129,26 @@ class Courses:
         0 without one.
         """
         reference = self._s.reference
-        return 0.0 if reference is None else self._of(reference, charge_C)
+        if reference is None:
+            return 0.0
+        return self._of(reference, charge_C) * self._warmed(reference)
 
     def least_at(self, charge_C: float, bulk_ohm: float) -> float:
         """Return the least R that a healthy cell should have after an earlier passage, in Ω; 0 without one.
 
         What is not the bulk takes no less voltage at a higher current than at a lower one (Butler-Volmer,
-        Tafel), so that its R falls by the ratio of the currents at most. ``bulk_ohm``: R_HF, 0 if unknown.
+        Tafel), so that its R falls by the ratio of the currents at most; and by no more than the slope that
+        the steps before have shown lets expect. ``bulk_ohm``: R_HF, 0 if unknown.
         """
         reference = self._s.reference
         return 0.0 if reference is None else self._least(reference, charge_C, bulk_ohm)
 
     def least_before(self, t_s: float, charge_C: float, bulk_ohm: float) -> float:
-        """Return the same for the youngest passage that ended before ``t_s``, 0 without one."""
-        old = self._best([course for course in self._s.past if course.t_s <= t_s])
-        alike = old is not None and old.sign == self._s.sign and self._holds(old)
-        return self._least(old, charge_C, bulk_ohm) if old is not None and alike else 0.0
+        """Return the same for the youngest passage before ``t_s``, or the oldest one; 0 without one."""
+        past = self._s.past
+        old = [course for course in past if course.t_s <= t_s] or past[:1]
+        best = self._best([course for course in old if course.t_s <= self._s.began_s - _YOUNGEST_S])
+        return 0.0 if best is None else self._least(best, charge_C, bulk_ohm)
 
     def accept(self, ratio: float) -> None:
         """Take R = ``ratio`` × that of the earlier passages for healthy from now on."""
@@ -156,7 +182,19 @@ class Courses:
         course = self._of(reference, charge_C)
         grown = max(self._s.current_A / reference.current_A, 1.0)
         bulk = min(bulk_ohm, course)
-        return bulk + (course - bulk) / grown
+        steepest = max(_STEEPER * reference.slope - _STEEPER_BY, -1.0)
+        least_ohm = max(bulk + (course - bulk) / grown, course * math.pow(grown, steepest))
+        return least_ohm * self._warmed(reference)
+
+    def _warmed(self, reference: Course) -> float:
+        """Return by what R has fallen since then if the cell is warmer now; 1 if it is not, or nobody knows.
+
+        Nothing more is expected of a colder one: the air is colder long before a cell is.
+        """
+        now_K, then_K = self._s.temperature_K, reference.temperature_K
+        if now_K is None or then_K is None or now_K <= then_K:
+            return 1.0
+        return arrhenius.factor(self._cell, then_K, now_K)
 
     def _of(self, reference: Course, charge_C: float) -> float:
         """Return the lowest R of a course between the same phase and the same time since the start.
@@ -187,12 +225,24 @@ class Courses:
         if not known:
             return
         values = _lower_envelope(s.open_ohm, known[0], self._highest * median(known))
-        course = Course(t_s, s.step, s.sign, s.start, s.plan_s, s.current_A, values)
+        slope = self._slope(median(known))
+        course = Course(t_s, s.step, s.sign, s.start, s.plan_s, s.current_A, slope, s.temperature_K, values)
         others = [other for other in s.courses if (other.step, other.sign) != (s.step, s.sign)]
         s.courses = [*others, course][-_STEPS:]
         alike = [old.t_s for old in s.past if (old.step, old.sign) == (s.step, s.sign)]
         if self._keeps_past and (not alike or t_s - alike[-1] >= _PAST_EVERY_S):
             s.past = [*s.past, course][-_PAST:]
+
+    def _slope(self, level_ohm: float) -> float:
+        """Return d ln R / d ln I of the passage that ends, from the last one at another current."""
+        for course in reversed(self._s.courses):
+            ratio = self._s.current_A / course.current_A
+            if 1 / _OTHER_CURRENT < ratio < _OTHER_CURRENT:
+                return course.slope
+            before_ohm = median(course.resistance_ohm)
+            if before_ohm > 0.0 and level_ohm > 0.0:
+                return min(max(math.log(level_ohm / before_ohm) / math.log(ratio), -1.0), 0.0)
+        return -1.0
 
     def _best(self, courses: list[Course]) -> Course | None:
         """Return the youngest course that is most like this passage, if there is one.
@@ -224,4 +274,6 @@ def _lower_envelope(values: list[float | None], first: float, ceiling: float) ->
     for value in values:
         last = last if value is None else value
         filled.append(min(last, ceiling))
-    return [min(filled[max(k - 1, 0) : k + 2]) for k in range(len(filled))]
+    lowest = (min(filled[max(k - 1, 0) : k + 2]) for k in range(len(filled)))
+    # Five digits, since many courses are saved.
+    return [float(f"{value:.5g}") for value in lowest]

@@ -37,6 +37,9 @@ class Thresholds:
 
     resistance_ratio: float = 0.7
     """R_total or R_int below this × the median of the last four comparable healthy spectra, and besides …"""
+    whole_ratio: float = 0.85
+    """Besides |Z| at low frequency below this × that before: where R_int is a small part of a cell, it may
+    fall to ``resistance_ratio`` by what is no threat."""
     phase_ratio: float = 0.5
     """… where the change of the whole spectrum decides nothing: the phase below this × its own median."""
     phase_min: float = 0.052
@@ -155,7 +158,8 @@ class Impedance(Guard):
 
     def _parallel(self, seen: _Seen) -> Verdict | None:
         """A resistor has come in parallel: a short, if it takes enough. It is never learnt."""
-        if seen.ratio < self._th.resistance_ratio:
+        whole = 1.0 if seen.change is None else seen.change.low_ratio
+        if seen.ratio < self._th.resistance_ratio and whole < self._th.whole_ratio:
             return self._short(seen, "R < resistance_ratio × healthy, and a resistor in parallel")
         if self._s.weak_told:
             return None

@@ -104,6 +104,10 @@ class Passages:
         """Whether the last minute lies in the present current."""
         return t_s - self._s.changed_s >= self._timing.recent_s
 
+    def is_long(self, t_s: float) -> bool:
+        """Whether the present current has flowed for so long that it compares with any passage."""
+        return t_s - self._s.changed_s >= self._timing.settle_s
+
     def enter(self, step: StepFacts) -> None:
         """Begin a passage if current flows."""
         s = self._s

@@ -9,10 +9,12 @@ healthy cell can be (Cerny 2022). It holds for Li|Li cells, whose E is an overpo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from guards import arrhenius
+from guards.arrhenius import Warmth
 from guards.baseline import Baseline
 from guards.courses import Courses
 from guards.guard import Calm, Guard, State, StepFacts
@@ -33,7 +35,7 @@ class Thresholds(Timing):
     local_ratio: float = 0.25
     """R below this × the median of the last minute, where there is no earlier passage (FUSED-B)."""
     ohmic_ratio: float = 0.5
-    """R below this × R_HF of the cell's last spectrum (FUSED-B; same temperature assumed)."""
+    """R below this × R_HF of the cell's last spectrum (FUSED-B), corrected if the cell is warmer now."""
     confirm_s: float = 2.8
     """Shortest time that R stays low (10 Hz: bursts of outliers last 0.7 s, 3 s gave no false alarm; a
     little less, so that four samples with jitter are enough at 1 Hz)."""
@@ -67,6 +69,9 @@ class _State:
     limit_ohm: float = 0.0
     ohmic_ohm: float = 0.0
     r_hf_ohm: float = 0.0
+    r_hf_K: float | None = None
+    """Temperature of its spectrum, if that is known."""
+    warmth: Warmth = field(default_factory=Warmth)
     since_s: float | None = None
     suspects: int = 0
     low_s: float = 0.0
@@ -81,10 +86,11 @@ class ShortCircuit(Guard):
 
     name = "short_circuit"
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
+    def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
         super().__init__()
-        th = self._th = thresholds or Thresholds()
-        self._courses = Courses(th.course_max)
+        self._cell = cell
+        th = self._th = thresholds or defaults(cell)
+        self._courses = Courses(th.course_max, cell)
         self._passages = Passages(th, self._courses)
         self._baseline = Baseline(self._courses, th.gain_min, th.gain_max)
         self._s = _State()
@@ -118,8 +124,14 @@ class ShortCircuit(Guard):
 
     def spectrum(self, summary: SpectrumSummary, change: SpectrumChange | None) -> Verdict | None:
         """Remember R_HF."""
+        s = self._s
         if summary.r_hf_ohm > 0.0:
-            self._s.r_hf_ohm = summary.r_hf_ohm
+            s.r_hf_ohm, s.r_hf_K = summary.r_hf_ohm, s.warmth.at(summary.t_s)
+        return None
+
+    def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
+        """Remember how warm the cell may be."""
+        self._s.warmth.tell(t_s, temperature_K)
         return None
 
     def looked(self, verdict: Verdict, healthy: bool) -> None:
@@ -158,9 +170,14 @@ class ShortCircuit(Guard):
         """Bring the limit up to date; once a second or less often."""
         s, th, passages = self._s, self._th, self._passages
         baseline = self._baseline
+        warm_K = s.warmth.at(t_s)
+        self._courses.be_at(warm_K)
         s.expected_ohm = baseline.expected_ohm(charge_C, settled=passages.is_settled(t_s))
         ratio = th.baseline_ratio if self._courses.known else th.local_ratio
-        s.ohmic_ohm = th.ohmic_ratio * s.r_hf_ohm if t_s >= passages.ohmic_from_s else 0.0
+        bulk_ohm = s.r_hf_ohm
+        if warm_K is not None and s.r_hf_K is not None and warm_K > s.r_hf_K:
+            bulk_ohm *= arrhenius.factor(self._cell, s.r_hf_K, warm_K)
+        s.ohmic_ohm = th.ohmic_ratio * bulk_ohm if t_s >= passages.ohmic_from_s else 0.0
         s.limit_ohm = max(ratio * s.expected_ohm if baseline.ready else 0.0, s.ohmic_ohm)
 
     def _suspect(self, t_s: float, voltage_V: float, current_A: float, resistance: float) -> Verdict | None:

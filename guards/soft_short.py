@@ -19,6 +19,7 @@ from typing import cast
 
 from pydantic import TypeAdapter
 
+from guards.arrhenius import Warmth
 from guards.courses import Courses
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.passages import Passages, Timing
@@ -30,7 +31,7 @@ from protocols.verdicts import Verdict
 _NEVER_S = math.inf
 _DEEPEST = 1.0
 """ln(expected/R) counts up to this, so that one outlier is never enough."""
-_PIECE_S, _PIECES, _PIECES_MIN = 300.0, 24, 6
+_PIECE_S, _PIECES, _PIECES_MIN = 300.0, 24, 12
 """Two hours in pieces of five minutes (survey, lesson 1), and how many of them are compared with."""
 _RECENT, _ENOUGH = 12, 5
 """The last minute in values, and how many of them stand single outliers."""
@@ -70,6 +71,7 @@ def defaults(cell: Cell) -> Thresholds:
 
 @dataclass(slots=True)
 class _State:
+    warmth: Warmth = field(default_factory=Warmth)
     r_hf_ohm: float = 0.0
     course_ohm: float = 0.0
     """R of the last passage at this phase; 0: there is none that holds."""
@@ -110,10 +112,10 @@ class SoftShort(Guard):
 
     name = "soft_short"
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
+    def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
         super().__init__()
-        th = self._th = thresholds or Thresholds()
-        self._courses = Courses(th.course_max, keeps_past=True)
+        th = self._th = thresholds or defaults(cell)
+        self._courses = Courses(th.course_max, cell, keeps_past=True)
         self._passages = Passages(th, self._courses)
         self._recent = RollingMedian(_RECENT)
         """R of the last minute, relative to the last passage's if there is one."""
@@ -160,6 +162,11 @@ class SoftShort(Guard):
             self._s.r_hf_ohm = summary.r_hf_ohm
         return None
 
+    def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
+        """Remember how warm the cell may be."""
+        self._s.warmth.tell(t_s, temperature_K)
+        return None
+
     def looked(self, verdict: Verdict, healthy: bool) -> None:
         """The cell is healthy: what R it has now is what is expected."""
         if healthy and verdict.kind == "soft_short":
@@ -198,8 +205,10 @@ class SoftShort(Guard):
         s, th, courses, passages = self._s, self._th, self._courses, self._passages
         s.course_ohm = s.slow_ohm = 0.0
         s.limit_ratio = self._limit_ratio(t_s)
+        courses.be_at(s.warmth.at(t_s))
         if t_s >= passages.settles_at_s:
             s.course_ohm = courses.least_at(charge_C, s.r_hf_ohm)
+        if passages.is_long(t_s):
             s.slow_ohm = courses.least_before(t_s - th.slow_age_s, charge_C, s.r_hf_ohm)
         if len(s.pieces_ohm) >= _PIECES_MIN:
             s.slow_ohm = max(s.slow_ohm, median(s.pieces_ohm))

@@ -215,11 +215,13 @@ Make = Callable[[Program, dict[str, float]], Guard]
 
 
 def _short_circuit(program: Program, changes: dict[str, float]) -> Guard:
-    return short_circuit.ShortCircuit(_changed(short_circuit.defaults(program.cell), changes, program))
+    cell = program.cell
+    return short_circuit.ShortCircuit(cell, _changed(short_circuit.defaults(cell), changes, program))
 
 
 def _soft_short(program: Program, changes: dict[str, float]) -> Guard:
-    return soft_short.SoftShort(_changed(soft_short.defaults(program.cell), changes, program))
+    cell = program.cell
+    return soft_short.SoftShort(cell, _changed(soft_short.defaults(cell), changes, program))
 
 
 def _depletion(program: Program, changes: dict[str, float]) -> Guard:
