@@ -134,7 +134,7 @@ def _read_look(value: object) -> float:
 
 def _read_reverse_pulse(value: object) -> float:
     """Read the size of a reverse pulse."""
-    fraction = _read_threshold("", value)
+    fraction = _read_threshold("reverse_pulse", value)
     if not 0.0 <= fraction <= _MOST_REVERSE:
         message = f"reverse_pulse: {value} of the current before is too much to be a small pulse."
         raise wrong(message, f"Write at most {_MOST_REVERSE:g}.")

@@ -109,6 +109,41 @@ def test_a_gap_at_the_end_of_a_step_is_not_filled_with_current() -> None:
     assert closed.charge_C == pytest.approx(CURRENT_A * 101.0)
 
 
+def test_no_current_flowed_between_two_segments() -> None:
+    meter = HalfCycleMeter()
+    begin(meter, 0, 0.0, CURRENT_A)
+    meter.add(*stretch(0.0, CURRENT_A, np.arange(1.0, 501.0)))
+    meter.interrupted(5000.0)
+    meter.begin(step=0, visit=0, t_s=5000.0, set_current_A=CURRENT_A, planned_charge_C=CURRENT_A * LASTS_s)
+    meter.add(*stretch(5000.0, CURRENT_A, np.arange(1.0, 501.0)))
+    row = meter.close(complete=True)
+    assert row is not None
+    # The last second before the interruption may have had current.
+    assert row.charge_C == pytest.approx(CURRENT_A * 1001.0)
+
+
+@pytest.mark.parametrize(("part", "counted_s"), [(1.0, 60.0), (0.1, 6.0), (-0.1, 0.0)])
+def test_a_look_in_the_middle_of_a_step_counts_as_its_own_current(part: float, counted_s: float) -> None:
+    meter = HalfCycleMeter()
+    begin(meter, 0, 0.0, CURRENT_A)
+    meter.add(*stretch(0.0, CURRENT_A, np.arange(0.0, 501.0)))
+    meter.interrupted(500.0)
+    current_A = part * CURRENT_A
+    closed = meter.begin(
+        step=9, visit=0, t_s=500.0, set_current_A=current_A, planned_charge_C=None, inserted=True
+    )
+    assert closed is None
+    meter.add([560.0], [0.1], [current_A])
+    meter.interrupted(560.0)
+    meter.begin(step=0, visit=0, t_s=560.0, set_current_A=CURRENT_A, planned_charge_C=CURRENT_A * LASTS_s)
+    meter.add(*stretch(560.0, CURRENT_A, np.arange(0.0, 501.0)))
+    row = meter.close(complete=True)
+    assert row is not None
+    assert row.number == 0
+    assert row.planned_charge_C == pytest.approx(CURRENT_A * LASTS_s)
+    assert row.charge_C == pytest.approx(CURRENT_A * (1000.0 + counted_s))
+
+
 def test_a_step_without_samples_makes_no_half_cycle() -> None:
     meter = HalfCycleMeter()
     assert meter.close(complete=False) is None

@@ -92,6 +92,33 @@ def test_rms_is_read_as_the_peak_it_means() -> None:
     assert amplitude("1 mA rms") ** 2 == pytest.approx(2 * amplitude("1 mA") ** 2)
 
 
+def test_what_follows_a_verdict_stands_with_its_guard() -> None:
+    settings = parse_protocol(HEAD + REST, "p.yaml").content.guard_settings
+    assert settings.look and settings.reverse_pulse == 0.0
+    text = "guards: {short_circuit: {look: off, confirm_s: 8 s}, depletion: {reverse_pulse: 5 %}}\n"
+    settings = parse_protocol(HEAD + REST + text, "p.yaml").content.guard_settings
+    assert not settings.look
+    assert settings.reverse_pulse == pytest.approx(0.05)
+    assert settings.overrides == {"short_circuit": {"confirm_s": 8.0}}
+    assert "depletion" in settings.enabled
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("short_circuit: {look: 0}", "'on' or 'off'"),
+        ("depletion: {reverse_pulse: 0.5}", "at most 0.1"),
+        ("depletion: {reverse_pulse: -0.1}", "at most 0.1"),
+        ("depletion: {reverse_pulse: on}", "reverse_pulse"),
+    ],
+)
+def test_a_wrong_look_is_refused_in_words(block: str, words: str) -> None:
+    with pytest.raises(InvalidFileError) as caught:
+        parse_protocol(HEAD + REST + f"guards: {{{block}}}\n", "p.yaml")
+    (problem,) = caught.value.problems
+    assert words in f"{problem.message} {problem.hint}"
+
+
 def test_guards_can_be_switched_off_and_thresholds_changed_with_units() -> None:
     text = (
         HEAD + REST + "guards: {depletion: off, short_circuit: {drop_V: 30 mV, window_s: 1 min, part: 0.3}}\n"

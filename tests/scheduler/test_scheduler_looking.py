@@ -400,6 +400,20 @@ async def test_a_trip_that_was_lost_with_its_samples_is_never_driven_again(bench
     assert visits(bench) == [0]
 
 
+async def test_a_look_whose_saved_state_cannot_be_read_clears_nothing(bench: Bench) -> None:
+    run = bench.submit(plating())
+    bench.keep()
+    await bench.until(lambda: is_looking(run))
+    await bench.rest()
+    bench.store.save_guards(run.number, run.progress.t_s, {"course": "of another version"})
+    await bench.recorder.commit()
+    await bench.killed()
+    run = bench.recover(run.number)
+    bench.keep()
+    assert (await ended(bench, run, "protected")).tier == 1
+    assert visits(bench) == [0, 1]
+
+
 async def test_a_pause_before_the_look_begins_looks_later(bench: Bench) -> None:
     run = bench.submit(plating())
     bench.keep()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scripted_guard import Judge, Script, found
 from simulated_server import ADDRESS, Server
@@ -171,3 +172,27 @@ async def test_a_short_that_is_gone_at_open_circuit_goes_on_and_a_hard_one_ends(
         assert plating[-1] == pytest.approx(CURRENT_A * SECONDS, rel=2e-3)
         assert half_cycle.charge_C == pytest.approx(CURRENT_A * SECONDS, rel=2e-3)
         assert half_cycle.complete
+
+
+async def test_a_spectrum_under_current_is_counted_as_current(tmp_path: Path) -> None:
+    def suspects(t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
+        return found("soft_short", 2, t_s) if charge_C >= HEALTHY_S * CURRENT_A else None
+
+    script = Script(samples=(suspects,))
+    with script.followed():
+        async with bench_on_a_box(tmp_path) as bench:
+            run = await run_on(GONE_CHANNEL, bench)
+            reader = bench.store.reader
+            samples = reader.samples(run.number)
+            _, (spectrum, summary) = reader.spectra(run.number)
+            (half_cycle,) = reader.half_cycles(run.number)
+    assert run.info.state == "finished", run.info.reason
+    assert script.looked == [("soft_short", True)]
+    assert spectrum.current_A == pytest.approx(CURRENT_A)
+    assert summary.current_A == pytest.approx(CURRENT_A)
+    driven = samples["t_s"][samples["step"] == 2]
+    # The circuit of a simulated cell is open for no time between two segments.
+    assert np.diff(driven).max() == pytest.approx(spectrum.t_end_s - spectrum.t_start_s, abs=1.1)
+    assert half_cycle.t_end_s - half_cycle.t_start_s == pytest.approx(SECONDS, abs=0.1)
+    assert half_cycle.charge_C == pytest.approx(CURRENT_A * SECONDS, rel=1e-4)
+    assert half_cycle.planned_charge_C == pytest.approx(CURRENT_A * SECONDS)
