@@ -242,6 +242,10 @@ def _overpotential(cell: Cell) -> bool:
     return cell.shows_overpotential
 
 
+def _holds_lithium(cell: Cell) -> bool:
+    return cell.geometry != "blocking"
+
+
 def _any_cell(cell: Cell) -> bool:
     return True
 
@@ -249,7 +253,7 @@ def _any_cell(cell: Cell) -> bool:
 _GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
     "depletion": (_depletion, _overpotential),
     "short_circuit": (_short_circuit, _overpotential),
-    "impedance": (_impedance, _any_cell),
+    "impedance": (_impedance, _holds_lithium),
     "temperature": (_temperature, _any_cell),
     "limits": (_limits, _any_cell),
 }
