@@ -87,6 +87,8 @@ class Change:
     """|Z| now relative to before in the lowest decade that both have."""
     noise: float = 0.0
     """σ of both spectra together relative to |Z|."""
+    misfit: float = 0.0
+    """Part of Z now, beyond the noise, that the best resistor in parallel leaves unexplained."""
 
     def summary(self) -> SpectrumChange:
         """Return what guards are told of it."""
@@ -97,6 +99,7 @@ class Change:
             parallel_std_ohm=self.std_ohm,
             head_ratio=self.head_ratio,
             low_ratio=self.low_ratio,
+            misfit=self.misfit,
         )
 
 
@@ -199,6 +202,7 @@ def _evidence(pair: _Pair, bands: list[_Band], head: _Band | None) -> Change:
         head_ratio_std=ratio_std,
         low_ratio=_ratio(pair, decades(pair.f)[0])[0],
         noise=float(np.hypot(pair.noise_before, pair.noise_now)),
+        misfit=_misfit(pair),
     )
 
 
@@ -297,6 +301,15 @@ def _ratio(pair: _Pair, inside: NDArray[np.bool_]) -> tuple[float, float]:
     ratio = float(abs(np.mean(pair.ratio[inside])))
     random = np.hypot(pair.noise_before, pair.noise_now) / np.sqrt(inside.sum())
     return ratio, ratio * float(np.hypot(random, REPRODUCED))
+
+
+def _misfit(pair: _Pair) -> float:
+    """Return the root mean square of what no resistor in parallel explains, without the noise's part."""
+    changed = pair.ratio - 1.0
+    conductance_S = -float(np.sum(np.conj(pair.now) * changed).real / np.sum(np.abs(pair.now) ** 2))
+    left = np.abs(changed + conductance_S * pair.now) ** 2
+    noise = 2.0 * (pair.noise_before**2 + pair.noise_now**2)
+    return float(np.sqrt(max(np.mean(left) - noise, 0.0)))
 
 
 def _flat_decades(bands: list[_Band], conductance_S: float) -> float:

@@ -3,12 +3,13 @@
 A soft short carries a part of the current past the ions: all resistances seem to fall, and E with them. So
 they do when an interface activates (by 40 % in the first hour of a healthy cell) and when the cell warms up.
 What tells them apart is the difference of admittances over all frequencies (``SpectrumChange``, made by the
-engine): a resistor in parallel adds the same to each, an interface nothing where only the bulk is left.
+engine): a resistor in parallel adds the same to each, an interface nothing where only the bulk is left. It
+has to explain the whole change, and R_total has to have fallen to 0.7. What noise leaves undecided stays so.
 
-Where noise leaves that undecided, the phase at the lowest frequency is asked: the low-frequency end of an arc
-turns into a point on the real axis. Phase and R of a short fall by about the same part; those of an arc whose
-capacitance stays do too. So the phase has to fall to a half, and R_hf must not say that the bulk was left
-alone. −Z″ is not asked: it falls with the square, and an activation by 40 % leaves 0.36 of it.
+The phase at the lowest frequency is asked only where there is no whole spectrum to compare with: it falls
+with R in a short, but no less in an arc whose capacitance stays. So it has to fall to a half, and R_hf by
+what a resistor in parallel takes from it. −Z″ is not asked: it falls with the square of R, and an activation
+by 40 % leaves 0.36 of it. Nor is R_int, which an activation takes first.
 """
 
 from __future__ import annotations
@@ -36,24 +37,27 @@ class Thresholds:
     """
 
     resistance_ratio: float = 0.7
-    """R_total or R_int below this × the median of the last four comparable healthy spectra, and besides …"""
-    whole_ratio: float = 0.85
-    """Besides |Z| at low frequency below this × that before: where R_int is a small part of a cell, it may
-    fall to ``resistance_ratio`` by what is no threat."""
+    """R_total below this × the median of the last four comparable healthy spectra, and besides a resistor in
+    parallel, or …"""
     phase_ratio: float = 0.5
-    """… where the change of the whole spectrum decides nothing: the phase below this × its own median."""
+    """… where there is no whole spectrum to compare with: the phase below this × its own median, and R_hf."""
+    bulk_ratio: float = 0.6
+    """R_total below this × the R_hf of healthy spectra: no healthy cell has less than its bulk had (section
+    2), so that a resistor in parallel need not explain all that is left."""
+    weak_ratio: float = 0.9
+    """A resistor in parallel that leaves R_total below this is worth a report. Not from the survey."""
     phase_min: float = 0.052
     """A healthy phase smaller than this, in rad (3°), can't be seen to fall: it decides nothing."""
-    head_ratio: float = 0.7
-    """R_hf has to have fallen by this part at least of what a resistor in parallel takes from it, wherever
-    that is enough to be seen. Not from the survey: a short takes all of it, an interface nothing."""
+    head_part: float = 0.3
+    """R_hf has to have fallen by what a resistor in parallel takes from it, within this part of that. Not
+    from the survey: a short takes all of it, an interface nothing, warmth mostly more."""
     head_min: float = 0.05
-    """Part of R_hf that is enough to be seen: R_hf of two spectra of one cell agrees within 2–3 %."""
+    """Part of R_hf that has to be taken to be seen: R_hf of two spectra of one cell agrees within 2–3 %."""
     drift_max: float = 0.1
     """A spectrum during which |Z| drifted by more than this part decides nothing by itself."""
     whole_cell_ratio: float = 1.25
-    """All resistances have changed by this factor or its inverse, beyond what the temperature explains: worth
-    a report. As much as the guard of temperature tolerates."""
+    """R of the bulk has changed by this factor or its inverse, and the rest with it, beyond what the
+    temperature explains: worth a report. As much as the guard of temperature tolerates."""
     contact_ratio: float = 1.25
     """R where only the bulk is left has grown by this factor: worth a report."""
     near_K: float = 10.0
@@ -71,7 +75,7 @@ class _State:
     set_current_A: float = 0.0
     temperature_K: float | None = None
     pending: Healthy | None = None
-    """The last spectrum, if its R was that of a short and nothing else said so: not yet a reference."""
+    """The last spectrum, if it may be that of a short: not yet a reference."""
     weak_told: bool = False
     """A resistor in parallel that leaves more than ``resistance_ratio`` was reported."""
 
@@ -89,16 +93,29 @@ class _Seen:
     expected: Healthy | None
     steady: bool
     """Passed the Kramers–Kronig test and did not drift."""
+    temperature_factor: float | None
+    """R to be expected relative to the last spectrum, by the temperatures; None: not known."""
 
     @property
     def ratio(self) -> float:
-        """The lower one of R_total and R_int, relative to what was expected."""
-        if self.expected is None:
-            return 1.0 if self.change is None else self.change.low_ratio
-        pairs = [(self.now.r_total_ohm, self.expected.r_total_ohm)]
-        if self.expected.r_int_ohm > 0.1 * self.expected.r_total_ohm:
-            pairs.append((self.now.r_int_ohm, self.expected.r_int_ohm))
-        return min(now / before if before > 0.0 else 1.0 for now, before in pairs)
+        """R_total relative to what was expected, else |Z| relative to the last healthy spectrum."""
+        if self.expected is not None and self.expected.r_total_ohm > 0.0:
+            return self.now.r_total_ohm / self.expected.r_total_ohm
+        return self.left
+
+    @property
+    def left(self) -> float:
+        """|Z| relative to the last healthy spectrum, without what the temperature explains."""
+        return 1.0 if self.change is None else self.change.low_ratio / (self.temperature_factor or 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What decided."""
+
+    criterion: str
+    threshold: float
+    value: float
 
 
 class Impedance(Guard):
@@ -126,10 +143,9 @@ class Impedance(Guard):
     def spectrum(self, summary: SpectrumSummary, change: SpectrumChange | None) -> Verdict | None:
         """Judge a spectrum; remember it if it is healthy."""
         seen = self._seen(summary, change)
-        kind = None if change is None else change.kind
-        if kind == "parallel_resistor":
+        if change is not None and change.kind == "parallel_resistor" and self._is_short(seen, change):
             return self._parallel(seen)
-        if kind in (None, "undecided") and self._lost_phase(seen):
+        if change is None and self._lost_phase(seen):
             return self._short(seen, "phase at the lowest frequency < phase_ratio × healthy")
         verdict = self._report(seen) if seen.steady else None
         self._remember(seen)
@@ -154,19 +170,24 @@ class Impedance(Guard):
         at = Condition(self._s.set_current_A, summary.f_low_Hz, self._s.temperature_K)
         now = Healthy(at, summary.r_total_ohm, summary.r_hf_ohm, summary.r_int_ohm, -summary.phase_low_rad)
         steady = summary.kk_passed and abs(summary.drift) <= self._th.drift_max
-        return _Seen(summary, now, change, self._healthy.expected(at), steady)
+        expected, factor = self._healthy.expected(at), self._healthy.temperature_factor(at)
+        return _Seen(summary, now, change, expected, steady, factor)
+
+    def _is_short(self, seen: _Seen, change: SpectrumChange) -> bool:
+        """Whether a resistor in parallel is all that has come, or less is left than the bulk had."""
+        bulk_ohm = 0.0 if seen.expected is None else seen.expected.r_hf_ohm
+        return change.is_resistor_alone or seen.now.r_total_ohm < self._th.bulk_ratio * bulk_ohm
 
     def _parallel(self, seen: _Seen) -> Verdict | None:
         """A resistor has come in parallel: a short, if it takes enough. It is never learnt."""
-        whole = 1.0 if seen.change is None else seen.change.low_ratio
-        if seen.ratio < self._th.resistance_ratio and whole < self._th.whole_ratio:
+        # By the median alone a cell that activates from one spectrum to the next would lag behind itself.
+        if max(seen.ratio, seen.left) < self._th.resistance_ratio:
             return self._short(seen, "R < resistance_ratio × healthy, and a resistor in parallel")
-        if self._s.weak_told:
+        if self._s.weak_told or seen.ratio >= self._th.weak_ratio:
             return None
         self._s.weak_told = True
-        return self._verdict(
-            "soft_short", 3, seen, "a resistor in parallel", self._th.resistance_ratio, _weak_words(seen)
-        )
+        rule = _Rule("R < weak_ratio × healthy, and a resistor in parallel", self._th.weak_ratio, seen.ratio)
+        return _verdict("soft_short", 3, seen, rule, _weak_words(seen))
 
     def _lost_phase(self, seen: _Seen) -> bool:
         """Whether R and phase have fallen as those of a short do, and R_hf does not contradict."""
@@ -180,37 +201,40 @@ class Impedance(Guard):
         return has_fallen and self._head_agrees(seen.now, expected)
 
     def _head_agrees(self, now: Healthy, expected: Healthy) -> bool:
+        """Whether R_hf has fallen by what a resistor in parallel takes from it, and that can be seen."""
         if min(now.r_total_ohm, expected.r_total_ohm, expected.r_hf_ohm) <= 0.0:
-            return True
+            return False
         conductance_S = 1 / now.r_total_ohm - 1 / expected.r_total_ohm
         taken_ohm = expected.r_hf_ohm - 1 / (1 / expected.r_hf_ohm + conductance_S)
-        if taken_ohm < self._th.head_min * expected.r_hf_ohm:
-            return True
-        return expected.r_hf_ohm - now.r_hf_ohm >= self._th.head_ratio * taken_ohm
+        off_ohm = abs(expected.r_hf_ohm - now.r_hf_ohm - taken_ohm)
+        return taken_ohm > self._th.head_min * expected.r_hf_ohm and off_ohm < self._th.head_part * taken_ohm
 
     def _report(self, seen: _Seen) -> Verdict | None:
         """Report what has happened to the whole cell or to its contacts."""
         th, change = self._th, seen.change
         if change is None:
             return None
-        if change.kind == "contact" and change.head_ratio >= th.contact_ratio:
-            words = f"Contact lost: R at high frequencies is {change.head_ratio:.3g} times as high as before."
-            return self._verdict("contact_loss", 3, seen, "R_hf, contact", th.contact_ratio, words)
-        if change.kind != "whole_cell":
+        grown = change.head_ratio
+        if change.kind == "contact" and grown >= th.contact_ratio:
+            words = f"Contact lost: R at high frequencies is {grown:.3g} times as high as before."
+            rule = _Rule("R_hf ≥ contact_ratio × before", th.contact_ratio, grown)
+            return _verdict("contact_loss", 3, seen, rule, words)
+        left = grown / (seen.temperature_factor or 1.0)
+        if change.kind != "whole_cell" or 1 / th.whole_cell_ratio < left < th.whole_cell_ratio:
             return None
-        explained = self._healthy.temperature_factor(seen.now.at)
-        left = change.low_ratio / (explained or 1.0)
-        if 1 / th.whole_cell_ratio < left < th.whole_cell_ratio:
-            return None
-        words = _whole_cell_words(change, explained)
-        return self._verdict("temperature_drift", 3, seen, "|Z|, whole cell", th.whole_cell_ratio, words)
+        rule = _Rule("R_hf changed by whole_cell_ratio with all else", th.whole_cell_ratio, left)
+        return _verdict("temperature_drift", 3, seen, rule, _whole_cell_words(change, seen))
 
     def _remember(self, seen: _Seen) -> None:
-        """Let what is healthy be a reference: at once, or after a second look if R was that of a short."""
+        """Let what is healthy be a reference: at once, or once it was found healthy if it may be a short."""
         s, now = self._s, seen.now
         if not seen.steady:
             return
-        pending, s.pending, s.weak_told = s.pending, None, False
+        pending, s.pending = s.pending, None
+        if seen.change is not None and seen.change.may_be_short:
+            s.pending = now
+            return
+        s.weak_told = False
         kind = None if seen.change is None else seen.change.kind
         if kind in ("interface", "whole_cell", "contact") and seen.ratio < self._th.resistance_ratio:
             self._healthy.begin_anew(now)
@@ -222,15 +246,19 @@ class Impedance(Guard):
             s.pending = now
 
     def _short(self, seen: _Seen, criterion: str) -> Verdict:
-        words = f"Soft short: {_fallen(seen)}{_because(seen.change)}."
-        return self._verdict("soft_short", 1, seen, criterion, self._th.resistance_ratio, words)
+        rule = _Rule(criterion, self._th.resistance_ratio, seen.ratio)
+        return _verdict("soft_short", 1, seen, rule, f"Soft short: {_fallen(seen)}{_because(seen.change)}.")
 
-    def _verdict(
-        self, kind: VerdictKind, tier: int, seen: _Seen, criterion: str, threshold: float, message: str
-    ) -> Verdict:
-        evidence = {"criterion": criterion, "threshold": threshold, "value": seen.ratio} | _evidence(seen)
-        t_s = seen.summary.t_s
-        return Verdict(kind=kind, tier=tier, time_s=t_s, event_s=t_s, message=message, evidence=evidence)
+
+def _verdict(kind: VerdictKind, tier: int, seen: _Seen, rule: _Rule, message: str) -> Verdict:
+    t_s = seen.summary.t_s
+    evidence: dict[str, float | str] = {
+        "criterion": rule.criterion,
+        "threshold": rule.threshold,
+        "value": rule.value,
+        **_evidence(seen),
+    }
+    return Verdict(kind=kind, tier=tier, time_s=t_s, event_s=t_s, message=message, evidence=evidence)
 
 
 def _evidence(seen: _Seen) -> dict[str, float | str]:
@@ -276,13 +304,14 @@ def _weak_words(seen: _Seen) -> str:
     return f"{resistor} has come in parallel to the cell: a weak soft short, not enough to stop."
 
 
-def _whole_cell_words(change: SpectrumChange, explained: float | None) -> str:
+def _whole_cell_words(change: SpectrumChange, seen: _Seen) -> str:
+    explained = seen.temperature_factor
     known = (
         "the temperature is not known"
         if explained is None
         else f"the temperature around it explains {explained:.2f}"
     )
     return (
-        f"All resistances of the cell, the bulk's too, are {change.low_ratio:.2f} times those of the "
-        f"spectrum before, and {known}: temperature, or pressure on the cell."
+        f"The resistance of the cell's bulk is {change.head_ratio:.2f} times that of the spectrum before, "
+        f"that of the whole {change.low_ratio:.2f} times, and {known}: temperature, or pressure on the cell."
     )

@@ -247,6 +247,10 @@ def _overpotential(cell: Cell) -> bool:
     return cell.shows_overpotential
 
 
+def _holds_lithium(cell: Cell) -> bool:
+    return cell.geometry != "blocking"
+
+
 def _any_cell(cell: Cell) -> bool:
     return True
 
@@ -255,7 +259,7 @@ _GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
     "depletion": (_depletion, _overpotential),
     "short_circuit": (_short_circuit, _overpotential),
     "soft_short": (_soft_short, _overpotential),
-    "impedance": (_impedance, _any_cell),
+    "impedance": (_impedance, _holds_lithium),
     "temperature": (_temperature, _any_cell),
     "limits": (_limits, _any_cell),
 }

@@ -115,6 +115,12 @@ temperature, or pressure. ``contact``: so have they, but upwards and with unchan
 area had shrunk."""
 
 
+MISFIT_OF_A_SHORT = 0.025
+"""Part of the change that a resistor in parallel leaves unexplained at most, if nothing else has happened."""
+LEAST_MISFIT = 0.003
+"""What two spectra of one cell differ by besides, relative to |Z|."""
+
+
 class SpectrumChange(Frozen):
     """What has happened to a cell between a healthy spectrum and a later one at the same DC current."""
 
@@ -128,6 +134,26 @@ class SpectrumChange(Frozen):
     """Z now relative to before where only the bulk is left."""
     low_ratio: float = 1.0
     """|Z| now relative to before in the lowest decade that both have."""
+    misfit: float = 0.0
+    """Part of Z now, beyond the noise, that the best resistor in parallel leaves unexplained."""
+
+    @property
+    def may_be_short(self) -> bool:
+        """Whether a resistor in parallel is possible.
+
+        Such a spectrum is no measure for later ones, or a short that grows slowly would become its own.
+        """
+        possible = self.kind == "undecided" and self.parallel_ohm is not None
+        return possible or self.kind == "parallel_resistor"
+
+    @property
+    def is_resistor_alone(self) -> bool:
+        """Whether a resistor in parallel is all there is to the change.
+
+        An interface that activates while the cell warms up by a few kelvin looks nearly like it.
+        """
+        largest = max(LEAST_MISFIT, MISFIT_OF_A_SHORT * (1.0 - self.low_ratio))
+        return self.kind == "parallel_resistor" and self.misfit <= largest
 
 
 def as_json(model: BaseModel) -> dict[str, Any]:

@@ -285,16 +285,13 @@ class Progress:
             self._look_at_step()
 
     def _judge_spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
-        """Let the guards judge a spectrum beside the last healthy one; it is the next one's if it is healthy.
-
-        A resistor in parallel never is, however large, or a short that grows slowly would be its own measure.
-        """
+        """Let the guards judge a spectrum beside the last healthy one; a healthy one is the next one's."""
         driven = set_current_A(self._steps[spectrum.step]) != 0.0
-        change = self._references.compare(spectrum, driven)
+        change = self._references.compare(spectrum, driven, self._known_K)
         verdict = self.watch.spectrum(summary, change)
-        shorted = change is not None and change.kind == "parallel_resistor"
-        if verdict is None and summary.kk_passed and not shorted:
-            self._references.accept(spectrum, driven)
+        healthy = verdict is None and (change is None or not change.may_be_short)
+        if healthy and summary.kk_passed:
+            self._references.accept(spectrum, driven, self._known_K)
         return verdict
 
     def _enter(self, step: int, visit: int, t_first_s: float) -> bool:

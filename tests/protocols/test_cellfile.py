@@ -236,6 +236,12 @@ def test_an_expected_resistance_is_kept_per_area(text: str) -> None:
     assert cell.expected_resistance_ohm_m2 == pytest.approx(50e-4)
 
 
+@pytest.mark.parametrize("text", ["0.35 eV", "350 meV", "33.77 kJ/mol", "33770 J mol-1"])
+def test_an_activation_energy_is_that_of_one_particle(text: str) -> None:
+    cell = parse_cell(SMALL + f"area: 2 cm²\nactivation_energy: {text}\n", "c.yaml")
+    assert cell.activation_energy_J == pytest.approx(5.608e-20, rel=1e-3)
+
+
 THIN = "area_of: working\nworking: {lithium: 20 µm}\ncounter: {lithium: 100 µm}\n"
 
 

@@ -129,6 +129,15 @@ def test_guards_can_be_switched_off_and_thresholds_changed_with_units() -> None:
     assert settings.overrides == {"short_circuit": {"drop_V": 0.03, "window_s": 60.0, "part": 0.3}}
 
 
+def test_a_threshold_of_temperature_is_a_difference() -> None:
+    text = HEAD + REST + "guards: {temperature: {drift_K: 3 K}}\n"
+    overrides = parse_protocol(text, "f", {}).content.guard_settings.overrides
+    assert overrides == {"temperature": {"drift_K": 3.0}}
+    with pytest.raises(InvalidFileError) as caught:
+        parse_protocol(text.replace("3 K", "3 °C"), "f", {})
+    assert "difference" in caught.value.problems[0].message
+
+
 def test_warnings_do_not_refuse_a_file(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(HEAD + "parameters: {a: 3 s}\n" + REST + "watch: 10 s\n", encoding="utf-8")
