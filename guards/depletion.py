@@ -25,6 +25,9 @@ _FIRST_TICK_S = 0.9
 _TICK_S = 9.9
 """Then every ten seconds: it follows slowly."""
 
+_NEAR = 0.5
+"""A step ended at its voltage if the last sample shows so much of it: E is steep there."""
+
 _MAH_PER_C = 1 / 3.6
 
 _WORDS: dict[VerdictKind, str] = {
@@ -166,7 +169,8 @@ class Depletion(Guard):
         """Judge one sample and keep the charge."""
         s = self._s
         s.books.visit_C = charge_C
-        if not s.driven:
+        s.newest_V, s.newest_A = voltage_V, current_A
+        if self.calm.holds(t_s, voltage_V, current_A):
             return None
         verdict = self._judge(t_s, voltage_V, current_A)
         self._look_up_calm()
@@ -198,7 +202,6 @@ class Depletion(Guard):
         s, th = self._s, self._th
         s.rise.hear(t_s)
         size_V, size_A, set_A = abs(voltage_V), abs(current_A), abs(s.books.set_current_A)
-        s.newest_V, s.newest_A = voltage_V, current_A
         if size_V > s.early_V:
             s.high_s, s.high_V, s.high_A = t_s, voltage_V, current_A
         if size_A < th.open_current_fraction * set_A:
@@ -248,7 +251,7 @@ class Depletion(Guard):
     def _note_emptied(self) -> None:
         """Book that a side is empty, if it was stripped until a planned voltage and can be so."""
         s = self._s
-        if s.until_V is None or not s.driven or abs(s.newest_V) < 0.95 * abs(s.until_V):
+        if s.until_V is None or not s.driven or abs(s.newest_V) < _NEAR * abs(s.until_V):
             return
         cause = self._cause(s.newest_A, clipped=True)
         if s.newest_V * s.books.set_current_A > 0.0 and cause.kind == "li_depletion":

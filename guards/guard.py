@@ -47,6 +47,15 @@ class Calm:
     unbound: bool = True
     """Whether R has no bounds; kept by :mod:`guards.watch`."""
 
+    def holds(self, t_s: float, voltage_V: float, current_A: float) -> bool:
+        """Whether a sample is calm: a guard that is told of it all the same has nothing to do."""
+        return (
+            t_s < self.until_s
+            and self.low_V < voltage_V < self.high_V
+            and self.low_A < current_A < self.high_A
+            and (self.high_ohm == math.inf or self.low_ohm < voltage_V / current_A < self.high_ohm)
+        )
+
 
 State = dict[str, object]
 """JSON-ready state of a guard."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from guards import depletion, limits, over_range, short_circuit
+from guards import contact, depletion, full_cell, limits, micro_short, over_range, short_circuit
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
 from protocols.cell import Cell
@@ -225,8 +225,29 @@ def _limits(program: Program, changes: dict[str, float]) -> Guard:
     return limits.LimitGuard(program.limits, _changed(limits.Thresholds(), changes, program))
 
 
+def _micro_short(program: Program, changes: dict[str, float]) -> Guard:
+    chosen = _changed(micro_short.defaults(program.cell), changes, program)
+    return micro_short.MicroShort(program.cell, chosen)
+
+
+def _contact(program: Program, changes: dict[str, float]) -> Guard:
+    return contact.Contact(program.cell, _changed(contact.defaults(program.cell), changes, program))
+
+
+def _full_cell(program: Program, changes: dict[str, float]) -> Guard:
+    return full_cell.FullCell(program.cell, _changed(full_cell.defaults(program.cell), changes, program))
+
+
 def _overpotential(cell: Cell) -> bool:
     return cell.shows_overpotential
+
+
+def _cathode(cell: Cell) -> bool:
+    return cell.geometry in ("full", "half")
+
+
+def _electrodes(cell: Cell) -> bool:
+    return cell.geometry != "blocking"
 
 
 def _any_cell(cell: Cell) -> bool:
@@ -236,6 +257,9 @@ def _any_cell(cell: Cell) -> bool:
 _GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
     "depletion": (_depletion, _overpotential),
     "short_circuit": (_short_circuit, _overpotential),
+    "contact": (_contact, _overpotential),
+    "full_cell": (_full_cell, _cathode),
+    "micro_short": (_micro_short, _electrodes),
     "limits": (_limits, _any_cell),
 }
 """All guards that a program chooses from, with the cells that each fits, in the order in which they are told

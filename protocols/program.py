@@ -31,7 +31,7 @@ class Limits(Frozen):
 class GuardSettings(Frozen):
     """Which guards watch, and thresholds that a protocol changes."""
 
-    enabled: tuple[str, ...] = ("short_circuit", "depletion", "limits")
+    enabled: tuple[str, ...] = ("short_circuit", "depletion", "contact", "micro_short", "full_cell", "limits")
     overrides: dict[str, dict[str, float]] = {}
     """Guard → threshold → value; names as in the guard's own ``Thresholds``."""
 

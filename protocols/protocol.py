@@ -122,7 +122,7 @@ def _read_threshold(name: str, value: object) -> float:
         raise wrong(f"{name}: {error}", error.hint) from error
 
 
-GuardName = Literal["short_circuit", "depletion", "limits"]
+GuardName = Literal["short_circuit", "depletion", "contact", "micro_short", "full_cell", "limits"]
 GuardBlock = Annotated[
     dict[str, float] | bool,
     PlainValidator(_read_guard),

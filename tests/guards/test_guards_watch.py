@@ -23,12 +23,22 @@ def watch_of(settings: GuardSettings | None = None, geometry: Geometry = "symmet
 
 @pytest.mark.parametrize("geometry", ["symmetric", "asymmetric"])
 def test_lithium_cells_have_all_guards_depletion_first(geometry: Geometry) -> None:
-    assert watch_of(geometry=geometry).names == ("depletion", "short_circuit", "limits")
+    names = ("depletion", "short_circuit", "contact", "micro_short", "limits")
+    assert watch_of(geometry=geometry).names == names
 
 
-@pytest.mark.parametrize("geometry", ["full", "half", "blocking"])
-def test_cells_whose_voltage_is_no_overpotential_have_limits_only(geometry: Geometry) -> None:
-    assert watch_of(geometry=geometry).names == ("limits",)
+@pytest.mark.parametrize(
+    ("geometry", "names"),
+    [
+        ("full", ("full_cell", "micro_short", "limits")),
+        ("half", ("full_cell", "micro_short", "limits")),
+        ("blocking", ("limits",)),
+    ],
+)
+def test_cells_whose_voltage_is_no_overpotential_have_guards_of_their_own(
+    geometry: Geometry, names: tuple[str, ...]
+) -> None:
+    assert watch_of(geometry=geometry).names == names
 
 
 def test_only_enabled_guards_watch() -> None:
