@@ -43,7 +43,9 @@ class Thresholds:
     lasts_s: float = 300.0
     """For this time: the survey's median of the last 300 s."""
     one_way_s: float = 7200.0
-    """Time constant of the level of a passage; judged from then on (survey: the two hours before)."""
+    """Time constant of the level of a passage (survey: the two hours before)."""
+    one_way_from_s: float = 18_000.0
+    """Compared with from then on: what lasts so long is hardly a half-cycle with an arc at its end."""
     settle_s: float = 300.0
     """Not judged after each change of current: nucleation spikes last for seconds to a minute."""
     least_rise_V: float = 0.005
@@ -203,7 +205,7 @@ class Contact(Guard):
         s, th = self._s, self._th
         expected = s.courses[self._direction].expected_ohm(s.part)
         ratio, criterion = th.rise_ratio, "R > rise_ratio × same phase"
-        if expected is None and t_s - s.began_s > th.one_way_s:
+        if expected is None and t_s - s.began_s > th.one_way_from_s:
             expected, ratio, criterion = s.level_ohm, th.one_way_ratio, "R > one_way_ratio × level"
         if expected is None or expected <= 0.0 or resistance <= ratio * expected:
             s.since_s = None
