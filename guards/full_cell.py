@@ -18,6 +18,7 @@ from guards.efficiency import Efficiency
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.rest_voltage import RestVoltage
 from protocols.cell import Cell
+from protocols.program import Limits
 from protocols.verdicts import Verdict, VerdictKind
 
 _TICK_S = 9.9
@@ -43,12 +44,14 @@ class Thresholds:
     top-up is no measure."""
     drop_V: float = 0.5
     """E that falls by this from its level while charging: on charge nothing healthy lowers E."""
+    collapsed_part: float = 0.6
+    """In a discharge it has to fall below this part of the lower limit of E as well to be called a short."""
     confirm_s: float = 5.0
     """For this time (bursts of outliers last 0.7 s, survey section 6),"""
     confirm_samples: float = 3.0
     """and in so many samples."""
     blank_s: float = 3.0
-    """Not judged after each change of current."""
+    """Not judged after current begins or changes."""
     level_s: float = 60.0
     """Time constant of the level of E."""
     efficiency_drop: float = 0.05
@@ -102,10 +105,11 @@ class FullCell(Guard):
 
     name = "full_cell"
 
-    def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
+    def __init__(self, cell: Cell, limits: Limits, thresholds: Thresholds | None = None) -> None:
         super().__init__()
         self._th = thresholds or defaults(cell)
         self._cell = cell
+        self._lowest_V = limits.voltage_min_V
         first_is = -1 if cell.geometry == "half" else 1
         self._s = _State(Balance(cell.temperature_K), Efficiency(first_is))
         self._look_up_calm()
@@ -119,7 +123,7 @@ class FullCell(Guard):
             s.due = s.efficiency.half_cycle(ended, direction)
             s.warned = s.stopped = False
         s.mode, s.until_V = _mode(step), step.until_voltage_V
-        s.judged_from_s = s.tick_s = step.t_s + self._th.blank_s
+        s.judged_from_s = s.tick_s = step.t_s + (0.0 if s.mode == "rest" else self._th.blank_s)
         s.level_V, s.since_s, s.samples, s.fell = None, None, 0, False
         if s.mode != "rest":
             s.rest.end()
@@ -147,7 +151,7 @@ class FullCell(Guard):
         return None
 
     def tripped(self, t_s: float, message: str) -> Verdict | None:
-        """Name a fall of E under its limit while nothing discharged the cell."""
+        """Name a fall of E under its limit that no discharge explains."""
         s = self._s
         if s.since_s is None or s.level_V is None:
             return None
@@ -170,11 +174,11 @@ class FullCell(Guard):
             verdict = self._efficiency(t_s, value)
             if verdict is not None:
                 return verdict
-        if s.mode not in ("charge", "rest"):
+        if s.mode == "other":
             return None
         if s.level_V is None:
             s.level_V = voltage_V
-        if voltage_V < s.level_V - self._th.drop_V:
+        if self._is_low(voltage_V, s.level_V):
             return self._low(t_s, s.level_V)
         s.since_s, s.samples = None, 0
         if t_s < s.tick_s:
@@ -182,22 +186,37 @@ class FullCell(Guard):
         part = min((t_s - s.tick_s + _TICK_S) / self._th.level_s, 1.0)
         s.tick_s = t_s + _TICK_S
         s.level_V += part * (voltage_V - s.level_V)
-        return self._taken(t_s, voltage_V, current_A) if s.mode == "charge" else self._rested(t_s, s.level_V)
+        if s.mode == "charge":
+            return self._taken(t_s, voltage_V, current_A)
+        return self._rested(t_s, s.level_V) if s.mode == "rest" else None
+
+    def _is_low(self, voltage_V: float, level_V: float) -> bool:
+        """Whether E is where it can't be: a discharge ends at its voltage and recovers from it."""
+        fell = voltage_V < level_V - self._th.drop_V
+        match self._s.mode:
+            case "discharge":
+                return fell and voltage_V < self._th.collapsed_part * self._lowest_V
+            case "rest":
+                return fell or (voltage_V < self._lowest_V and self._s.balance.direction != 0)
+            case _:
+                return fell
 
     def _look_up_calm(self) -> None:
-        """While E is near its level or above, a look now and then is enough; on discharge none is needed."""
+        """While E is near its level or above, a look now and then is enough."""
         s = self._s
         if s.due is not None or s.since_s is not None:
             self.calm = Calm()
-        elif s.mode not in ("charge", "rest"):
+        elif s.mode == "other":
             self.calm = Calm(until_s=math.inf)
         elif s.level_V is None:
             self.calm = Calm(until_s=s.judged_from_s)
         else:
-            self.calm = Calm(until_s=s.tick_s, low_V=s.level_V - self._th.drop_V)
+            low_V = s.level_V - self._th.drop_V
+            low_V = max(low_V, self._lowest_V) if s.mode == "rest" else low_V
+            self.calm = Calm(until_s=s.tick_s, low_V=low_V)
 
     def _low(self, t_s: float, level_V: float) -> Verdict | None:
-        """Judge E far under its level. At rest there is no current to stop: it is named if a limit fires."""
+        """Judge E far under its level; but for a charge, limits stop the cell, and it is only named."""
         s, th = self._s, self._th
         if s.since_s is None:
             s.since_s = t_s
@@ -261,13 +280,10 @@ class FullCell(Guard):
 
     def _collapse(self, t_s: float, tier: int, since_s: float, level_V: float) -> Verdict:
         s = self._s
-        doing = "while the cell was charged" if s.mode == "charge" else "at rest"
-        message = (
-            f"Short circuit: E fell from {level_V:.4g} V to {s.newest_V:.4g} V {doing}, "
-            f"by more than {self._th.drop_V:.3g} V."
-        )
+        doing = {"charge": "while the cell was charged", "discharge": "in a discharge"}.get(s.mode, "at rest")
+        message = f"Short circuit: E fell from {level_V:.4g} V to {s.newest_V:.4g} V {doing}."
         threshold_V = level_V - self._th.drop_V
-        evidence = self._evidence("E < level − drop_V while charging", threshold_V, s.newest_V, level_V)
+        evidence = self._evidence("E < level − drop_V", threshold_V, s.newest_V, level_V)
         return _verdict("short_circuit", tier, t_s, since_s, message, evidence)
 
     def _overcharged(self, t_s: float, tier: int, ratio: float, base_C: float, words: str) -> Verdict:

@@ -235,7 +235,8 @@ def _contact(program: Program, changes: dict[str, float]) -> Guard:
 
 
 def _full_cell(program: Program, changes: dict[str, float]) -> Guard:
-    return full_cell.FullCell(program.cell, _changed(full_cell.defaults(program.cell), changes, program))
+    chosen = _changed(full_cell.defaults(program.cell), changes, program)
+    return full_cell.FullCell(program.cell, program.limits, chosen)
 
 
 def _overpotential(cell: Cell) -> bool:

@@ -202,16 +202,24 @@ def test_a_single_low_sample_while_charging_is_an_outlier() -> None:
     assert cell.told.verdicts == []
 
 
-@pytest.mark.parametrize(("kind", "current"), [("constant_current", 0.5 * C_RATE_A), ("rest", 0.0)])
-def test_a_limit_on_board_that_a_collapse_fired_is_named(kind: str, current: float) -> None:
+@pytest.mark.parametrize("rate", [0.5, 0.0, -0.5])
+def test_a_limit_on_board_that_a_collapse_fired_is_named(rate: float) -> None:
     cell = cathode()
     cell.cycle()
     cell.drive(0.5, TOP_V)
     since_s = np.arange(1.0, 61.0)
     voltage = np.where(since_s < 60.0, 3.9, 1.0)
-    assert cell.told.step("rest" if kind == "rest" else "constant_current", current, since_s, voltage) is None
+    assert cell.told.step("constant_current" if rate else "rest", rate * C_RATE_A, since_s, voltage) is None
     verdict = cell.told.watch.tripped(cell.told.t_s, "E below 2.5 V")
     assert (verdict.kind, verdict.tier, verdict.event_s) == ("short_circuit", 0, cell.told.t_s)
+
+
+def test_a_cell_that_does_not_recover_from_its_discharge_is_shorted() -> None:
+    cell = cathode()
+    cell.cycle()
+    verdict = cell.told.step("rest", 0.0, np.arange(1.0, 61.0), 0.3)
+    assert verdict is not None
+    assert (verdict.kind, verdict.tier) == ("short_circuit", 1)
 
 
 def test_the_lower_limit_in_a_discharge_is_only_a_limit() -> None:
