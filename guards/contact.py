@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
 from protocols.cell import Cell
 from protocols.verdicts import Verdict
 
-_TICK_S = 9.9
-"""R is looked at every ten seconds: it changes over minutes."""
 _PARTS = 16
 """Parts of a half-cycle by its charge."""
 _WEIGHT_DOWN, _WEIGHT_UP, _WEIGHT_TOLD = 0.3, 0.1, 0.5
@@ -140,8 +138,8 @@ class Contact(Guard):
             return None
         if abs(current_A) < self._th.current_fraction * abs(s.set_current_A):
             return None
-        elapsed_s = t_s - s.tick_s + _TICK_S
-        s.tick_s = t_s + _TICK_S
+        elapsed_s = t_s - s.tick_s + TICK_S
+        s.tick_s = next_tick(t_s)
         self._look_up_calm()
         part = min(int(_PARTS * abs(charge_C) / s.plan_C), _PARTS - 1)
         if part != s.part:

@@ -13,7 +13,7 @@ from statistics import median
 
 from pydantic import TypeAdapter
 
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
 from guards.lithium import Cause, LithiumBooks, cause_of_runaway
 from guards.runaway import Rise
 from protocols.cell import Cell, ElectrolyteClass
@@ -21,9 +21,8 @@ from protocols.program import Limits
 from protocols.verdicts import Verdict, VerdictKind
 
 _FIRST_TICK_S = 0.9
-"""At first the level is learnt once a second; the tenth less keeps a 1 Hz stream with jitter whole."""
-_TICK_S = 9.9
-"""Then every ten seconds: it follows slowly."""
+"""At first the level is learnt once a second, then as ``guards.guard.TICK_S`` says; the tenth less keeps
+a 1 Hz stream with jitter whole."""
 
 _NEAR = 0.5
 """A step ended at its voltage if the last sample shows so much of it: E is steep there."""
@@ -259,9 +258,8 @@ class Depletion(Guard):
 
     def _learn(self, t_s: float, resistance: float) -> None:
         s, th = self._s, self._th
-        tick_s = _TICK_S if s.level_ohm else _FIRST_TICK_S
-        elapsed = min(t_s - s.tick_s + tick_s, th.level_s)
-        s.tick_s = t_s + tick_s
+        elapsed = min(t_s - s.tick_s + TICK_S, th.level_s)
+        s.tick_s = next_tick(t_s) if s.level_ohm else t_s + _FIRST_TICK_S
         if s.level_ohm:
             value = min(resistance, th.level_rise * s.level_ohm)
             s.level_ohm += (value - s.level_ohm) * elapsed / th.level_s

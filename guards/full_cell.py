@@ -15,14 +15,12 @@ from pydantic import TypeAdapter
 
 from guards.charge_balance import Balance
 from guards.efficiency import Efficiency
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
 from guards.rest_voltage import RestVoltage
 from protocols.cell import Cell
 from protocols.program import Limits
 from protocols.verdicts import Verdict, VerdictKind
 
-_TICK_S = 9.9
-"""What passes is looked at every ten seconds."""
 _MAH_PER_C = 1 / 3.6
 _TAKEN_OUT = "what was taken out since the last one"
 
@@ -183,8 +181,8 @@ class FullCell(Guard):
         s.since_s, s.samples = None, 0
         if t_s < s.tick_s:
             return None
-        part = min((t_s - s.tick_s + _TICK_S) / self._th.level_s, 1.0)
-        s.tick_s = t_s + _TICK_S
+        part = min((t_s - s.tick_s + TICK_S) / self._th.level_s, 1.0)
+        s.tick_s = next_tick(t_s)
         s.level_V += part * (voltage_V - s.level_V)
         if s.mode == "charge":
             return self._taken(t_s, voltage_V, current_A)

@@ -57,6 +57,15 @@ class Calm:
         )
 
 
+TICK_S = 10.0
+"""What changes slowly is looked at so often, by all guards at the same samples, so that few are told."""
+
+
+def next_tick(t_s: float) -> float:
+    """Return when it is time to look again after this sample."""
+    return (t_s // TICK_S + 1.0) * TICK_S
+
+
 State = dict[str, object]
 """JSON-ready state of a guard."""
 

@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
 from protocols.cell import Cell
 from protocols.verdicts import Verdict
-
-_TICK_S = 4.9
-"""The level is learnt every five seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +50,10 @@ class Thresholds:
 
 def defaults(cell: Cell) -> Thresholds:
     """Return the thresholds for a kind of cell: E of a full cell is no overpotential, so a part of it means
-    nothing; there the least depth is what was seen in Li|Li cells."""
+    nothing. There nothing healthy lowers it on charge, so shallow and slow dips count, too."""
     if cell.shows_overpotential:
         return Thresholds()
-    return Thresholds(depth_V=0.02, depth_fraction=0.0)
+    return Thresholds(depth_V=0.01, depth_fraction=0.0, longest_s=120.0)
 
 
 @dataclass(slots=True)
@@ -161,8 +158,8 @@ class MicroShort(Guard):
 
     def _learn(self, t_s: float, size_V: float, off_V: float) -> None:
         s, th = self._s, self._th
-        part = min((t_s - s.tick_s + _TICK_S) / th.level_s, 1.0)
-        s.tick_s = t_s + _TICK_S
+        part = min((t_s - s.tick_s + TICK_S) / th.level_s, 1.0)
+        s.tick_s = next_tick(t_s)
         s.level_V = (s.level_V or 0.0) + part * off_V
         s.noise_V += min(part, 0.2) * (abs(off_V) - s.noise_V)
 
