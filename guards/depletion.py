@@ -13,7 +13,7 @@ from statistics import median
 
 from pydantic import TypeAdapter
 
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
 from guards.lithium import Cause, LithiumBooks, cause_of_runaway
 from guards.runaway import Rise
 from protocols.cell import Cell, ElectrolyteClass
@@ -21,9 +21,11 @@ from protocols.program import Limits
 from protocols.verdicts import Verdict, VerdictKind
 
 _FIRST_TICK_S = 0.9
-"""At first the level is learnt once a second; the tenth less keeps a 1 Hz stream with jitter whole."""
-_TICK_S = 9.9
-"""Then every ten seconds: it follows slowly."""
+"""At first the level is learnt once a second, then as ``guards.guard.TICK_S`` says; the tenth less keeps
+a 1 Hz stream with jitter whole."""
+
+_NEAR = 0.5
+"""A step ended at its voltage if the last sample shows so much of it: E is steep there."""
 
 _MAH_PER_C = 1 / 3.6
 
@@ -166,7 +168,8 @@ class Depletion(Guard):
         """Judge one sample and keep the charge."""
         s = self._s
         s.books.visit_C = charge_C
-        if not s.driven:
+        s.newest_V, s.newest_A = voltage_V, current_A
+        if self.calm.holds(t_s, voltage_V, current_A):
             return None
         verdict = self._judge(t_s, voltage_V, current_A)
         self._look_up_calm()
@@ -198,7 +201,6 @@ class Depletion(Guard):
         s, th = self._s, self._th
         s.rise.hear(t_s)
         size_V, size_A, set_A = abs(voltage_V), abs(current_A), abs(s.books.set_current_A)
-        s.newest_V, s.newest_A = voltage_V, current_A
         if size_V > s.early_V:
             s.high_s, s.high_V, s.high_A = t_s, voltage_V, current_A
         if size_A < th.open_current_fraction * set_A:
@@ -248,7 +250,7 @@ class Depletion(Guard):
     def _note_emptied(self) -> None:
         """Book that a side is empty, if it was stripped until a planned voltage and can be so."""
         s = self._s
-        if s.until_V is None or not s.driven or abs(s.newest_V) < 0.95 * abs(s.until_V):
+        if s.until_V is None or not s.driven or abs(s.newest_V) < _NEAR * abs(s.until_V):
             return
         cause = self._cause(s.newest_A, clipped=True)
         if s.newest_V * s.books.set_current_A > 0.0 and cause.kind == "li_depletion":
@@ -256,9 +258,8 @@ class Depletion(Guard):
 
     def _learn(self, t_s: float, resistance: float) -> None:
         s, th = self._s, self._th
-        tick_s = _TICK_S if s.level_ohm else _FIRST_TICK_S
-        elapsed = min(t_s - s.tick_s + tick_s, th.level_s)
-        s.tick_s = t_s + tick_s
+        elapsed = min(t_s - s.tick_s + TICK_S, th.level_s)
+        s.tick_s = next_tick(t_s) if s.level_ohm else t_s + _FIRST_TICK_S
         if s.level_ohm:
             value = min(resistance, th.level_rise * s.level_ohm)
             s.level_ohm += (value - s.level_ohm) * elapsed / th.level_s

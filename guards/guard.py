@@ -49,6 +49,24 @@ class Calm:
     unbound: bool = True
     """Whether R has no bounds; kept by :mod:`guards.watch`."""
 
+    def holds(self, t_s: float, voltage_V: float, current_A: float) -> bool:
+        """Whether a sample is calm: a guard that is told of it all the same has nothing to do."""
+        return (
+            t_s < self.until_s
+            and self.low_V < voltage_V < self.high_V
+            and self.low_A < current_A < self.high_A
+            and (self.high_ohm == math.inf or self.low_ohm < voltage_V / current_A < self.high_ohm)
+        )
+
+
+TICK_S = 10.0
+"""What changes slowly is looked at so often, by all guards at the same samples, so that few are told."""
+
+
+def next_tick(t_s: float) -> float:
+    """Return when it is time to look again after this sample."""
+    return (t_s // TICK_S + 1.0) * TICK_S
+
 
 State = dict[str, object]
 """JSON-ready state of a guard."""

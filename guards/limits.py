@@ -62,7 +62,7 @@ class LimitGuard(Guard):
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample."""
-        return self.live(t_s, voltage_V, current_A)
+        return None if self.calm.holds(t_s, voltage_V, current_A) else self.live(t_s, voltage_V, current_A)
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         """Judge one pair of values."""

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from guards import depletion, impedance, limits, over_range, short_circuit, soft_short, temperature
+from guards import (
+    contact,
+    depletion,
+    full_cell,
+    impedance,
+    limits,
+    micro_short,
+    over_range,
+    short_circuit,
+    soft_short,
+    temperature,
+)
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
 from protocols.cell import Cell
@@ -243,8 +254,26 @@ def _temperature(program: Program, changes: dict[str, float]) -> Guard:
     return temperature.Temperature(program.cell, chosen)
 
 
+def _micro_short(program: Program, changes: dict[str, float]) -> Guard:
+    chosen = _changed(micro_short.defaults(program.cell), changes, program)
+    return micro_short.MicroShort(program.cell, chosen)
+
+
+def _contact(program: Program, changes: dict[str, float]) -> Guard:
+    return contact.Contact(program.cell, _changed(contact.defaults(program.cell), changes, program))
+
+
+def _full_cell(program: Program, changes: dict[str, float]) -> Guard:
+    chosen = _changed(full_cell.defaults(program.cell), changes, program)
+    return full_cell.FullCell(program.cell, program.limits, chosen)
+
+
 def _overpotential(cell: Cell) -> bool:
     return cell.shows_overpotential
+
+
+def _cathode(cell: Cell) -> bool:
+    return cell.geometry in ("full", "half")
 
 
 def _holds_lithium(cell: Cell) -> bool:
@@ -259,6 +288,9 @@ _GUARDS: dict[str, tuple[Make, Callable[[Cell], bool]]] = {
     "depletion": (_depletion, _overpotential),
     "short_circuit": (_short_circuit, _overpotential),
     "soft_short": (_soft_short, _overpotential),
+    "contact": (_contact, _overpotential),
+    "full_cell": (_full_cell, _cathode),
+    "micro_short": (_micro_short, _holds_lithium),
     "impedance": (_impedance, _holds_lithium),
     "temperature": (_temperature, _any_cell),
     "limits": (_limits, _any_cell),

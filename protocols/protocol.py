@@ -152,7 +152,17 @@ def _read_threshold(name: str, value: object) -> float:
         raise wrong(f"{name}: {error}", error.hint) from error
 
 
-GuardName = Literal["short_circuit", "soft_short", "depletion", "impedance", "temperature", "limits"]
+GuardName = Literal[
+    "short_circuit",
+    "soft_short",
+    "depletion",
+    "contact",
+    "micro_short",
+    "full_cell",
+    "impedance",
+    "temperature",
+    "limits",
+]
 GuardBlock = Annotated[
     dict[str, float] | bool,
     PlainValidator(_read_guard),

@@ -25,14 +25,21 @@ def watch_of(settings: GuardSettings | None = None, geometry: Geometry = "symmet
 def test_lithium_cells_have_all_guards_depletion_first(geometry: Geometry) -> None:
     names = watch_of(geometry=geometry).names
     assert (names[0], names[-1]) == ("depletion", "limits")
-    assert set(names) == set(GuardSettings().enabled)
+    assert set(names) == {*GuardSettings().enabled} - {"full_cell"}
 
 
-@pytest.mark.parametrize("geometry", ["full", "half", "blocking"])
-def test_cells_whose_voltage_is_no_overpotential_have_no_guard_of_overpotentials(geometry: Geometry) -> None:
-    names = watch_of(geometry=geometry).names
-    assert "limits" in names
-    assert not {"depletion", "short_circuit"} & set(names)
+@pytest.mark.parametrize(
+    ("geometry", "names"),
+    [
+        ("full", ("full_cell", "micro_short", "impedance", "temperature", "limits")),
+        ("half", ("full_cell", "micro_short", "impedance", "temperature", "limits")),
+        ("blocking", ("temperature", "limits")),
+    ],
+)
+def test_cells_whose_voltage_is_no_overpotential_have_guards_of_their_own(
+    geometry: Geometry, names: tuple[str, ...]
+) -> None:
+    assert watch_of(geometry=geometry).names == names
 
 
 def test_only_enabled_guards_watch() -> None:
