@@ -6,7 +6,7 @@ cell that is driven while nothing else comes is watched by nobody; hence this gu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
@@ -50,6 +50,11 @@ class OverRange:
         self._s = _State()
         self.waiting = False
         """Whether the last value was no measurement, so that :meth:`measured` is due."""
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds that hold, by name."""
+        return asdict(self._th)
 
     def enter(self, step: StepFacts) -> None:
         """Count anew; at rest nothing is counted."""

@@ -113,11 +113,15 @@ def _read_guard(value: object) -> dict[str, float] | bool:
     return {name: _read_threshold(name, text) for name, text in value.items()}
 
 
+def threshold_kind(name: str) -> KindName:
+    """Return of what kind a guard's threshold is, by the last part of its name; a ratio has none."""
+    return _UNITS_OF_THRESHOLDS.get(name.rpartition("_")[2], "fraction")
+
+
 def _read_threshold(name: str, value: object) -> float:
     """Read a threshold; the last part of its name (``_V``, ``_s``, …) says of what kind it is."""
-    kind = _UNITS_OF_THRESHOLDS.get(name.rpartition("_")[2], "fraction")
     try:
-        return parse_amount(str(value), kind).value
+        return parse_amount(str(value), threshold_kind(name)).value
     except QuantityError as error:
         raise wrong(f"{name}: {error}", error.hint) from error
 

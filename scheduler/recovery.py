@@ -70,7 +70,7 @@ def _phase_of(run: ActiveRun, segment: Program) -> Phase:
 
 def _take_verdicts(run: ActiveRun, stored: list[Verdict], replayed: Verdict | None) -> None:
     """The first stored verdict that stops decides, else the replayed one; only new ones are handed over."""
-    found = [*([replayed] if replayed else []), *run.progress.watch.take_reports()]
+    found = [*([replayed] if replayed else []), *run.progress.take_reports()]
     known = {(verdict.kind, verdict.time_s) for verdict in stored}
     run.reports = [verdict for verdict in found if (verdict.kind, verdict.time_s) not in known]
     run.verdict = next((verdict for verdict in stored if verdict.stops), replayed)

@@ -131,7 +131,7 @@ class ActiveRun:
 
     def heed(self, verdict: Verdict | None) -> None:
         """Note what the guards found; the first verdict that stops decides. Note what the host ends."""
-        reports = self.progress.watch.take_reports()
+        reports = self.progress.take_reports()
         self.reports += reports
         if verdict is not None and self.verdict is None:
             self.verdict = verdict

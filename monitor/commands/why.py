@@ -1,0 +1,54 @@
+"""The command ``why``: what stopped a cell, in words, in a picture, and where the raw data are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor.commands.live import RunArgument
+from monitor.output import ConfigOption, JsonOption, configuration, emit, say
+
+PlotOption = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.")]
+NumberOption = Annotated[
+    int | None,
+    typer.Option("--verdict", help="Which verdict of the run, from 1; default: the one that stopped it."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(why)
+
+
+def why(
+    run: RunArgument,
+    verdict: NumberOption = None,
+    plot: PlotOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say why a cell was stopped: what was seen, which threshold decided, and where the raw data are."""
+    from monitor.print_style import check_ending
+    from monitor.verdict_report import document, explain, text
+    from storage.reader import Reader
+
+    data = configuration(config).data
+    reader = Reader(data)
+    found = explain(reader, data, run, verdict)
+    if found is None:
+        info = reader.run(run)
+        words = f"run {run}: {info.state}, and no guard found anything" + (
+            f" ({info.reason})" if info.reason else ""
+        )
+        emit({"run": run, "state": info.state, "verdict": None}, words, json)
+        return
+    if plot is not None:
+        from monitor.verdict_figure import draw_window
+        from scheduler.windows import window_of
+
+        check_ending(plot)
+        draw_window(window_of(reader, run, found.number), plot)
+        say(f"wrote {plot}")
+    emit(document(found), text(found), json)
