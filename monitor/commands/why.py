@@ -39,9 +39,8 @@ def why(
     found = explain(reader, data, run, verdict)
     if found is None:
         info = reader.run(run)
-        words = f"run {run}: {info.state}, and no guard found anything" + (
-            f" ({info.reason})" if info.reason else ""
-        )
+        reason = f" ({info.reason})" if info.reason else ""
+        words = f"run {run}: {info.state}{reason}; no guard has found anything"
         emit({"run": run, "state": info.state, "verdict": None}, words, json)
         return
     if plot is not None:
