@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def text(found: Explained) -> str:
         ("What the look found", _look(found.verdict)),
         ("What else looks like it", [f"- {each}" for each in words.look_alikes]),
         ("What to do", [words.advice]),
-        ("Where the data are", [*map(str, found.files), *([] if found.files else [_no_files(found)])]),
+        ("Where the data are", [*map(_near, found.files), *([] if found.files else [_no_files(found)])]),
         ("Commands", commands(found)),
     ]
     lines = []
@@ -184,12 +185,18 @@ def _no_files(found: Explained) -> str:
     )
 
 
+def _near(path: Path) -> str:
+    """Return a path as one would write it in the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def commands(found: Explained) -> list[str]:
     """Return the commands that show and export the data."""
     run, number = found.info.run, found.number
     windows = [path for path in found.files if path.name == f"{number}-{found.verdict.kind}.csv"]
     return [
         f"sandtime why {run} --verdict {number} --plot verdict.png",
-        *(f"sandtime replay {path}" for path in windows),
+        *(f"sandtime replay {shlex.quote(_near(path))}" for path in windows),
         f"sandtime export {run} --format bdf-csv -o run{run}.bdf.csv",
     ]

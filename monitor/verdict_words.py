@@ -133,7 +133,7 @@ def headline(info: RunInfo, verdict: Verdict) -> str:
     parts = [f"Run {info.run} ({info.cell}): {name} after {verdict.time_s / 3600:.3f} h"]
     density = verdict.evidence.get("current_density_A_per_m2")
     if isinstance(density, float):
-        parts.append(f"at {density * MA_PER_CM2:.3g} mA/cm²")
+        parts.append(f"at {abs(density) * MA_PER_CM2:.3g} mA/cm²")
     criterion = verdict.evidence.get("criterion")
     if criterion:
         parts.append(f"by {criterion}")
@@ -171,7 +171,7 @@ def place_words(verdict: Verdict) -> str:
     if "half_cycle" in evidence:
         cycle = f" of cycle {evidence['cycle']:.0f}" if "cycle" in evidence else ""
         parts.append(f"half-cycle {float(evidence['half_cycle']) + 1:.0f}{cycle}")
-        parts.append(f"{float(evidence['current_density_A_per_m2']) * MA_PER_CM2:.3g} mA/cm²")
+        parts.append(f"{abs(float(evidence['current_density_A_per_m2'])) * MA_PER_CM2:.3g} mA/cm²")
         parts.append(f"plating the {evidence['plating_side']} electrode")
         phase = evidence.get("half_cycle_phase")
         share = f" ({phase:.0%} of the half-cycle)" if isinstance(phase, float) else ""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor.commands.live import RunArgument
 from monitor.output import ConfigOption, JsonOption, configuration, emit, say
+from protocols.records import ENDED
+
+if TYPE_CHECKING:
+    from storage.reader import Reader
 
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.")]
 NumberOption = Annotated[
@@ -36,6 +40,7 @@ def why(
 
     data = configuration(config).data
     reader = Reader(data)
+    _write_missing(reader, data, run)
     found = explain(reader, data, run, verdict)
     if found is None:
         info = reader.run(run)
@@ -51,3 +56,16 @@ def why(
         draw_window(window_of(reader, run, found.number), plot)
         say(f"wrote {plot}")
     emit(document(found), text(found), json)
+
+
+def _write_missing(reader: Reader, data: Path, run: int) -> None:
+    """Write the windows of an ended run that its daemon could not write any more."""
+    from monitor.verdict_figure import draw_window
+    from scheduler.windows import write_windows
+
+    if reader.run(run).state not in ENDED:
+        return
+    try:
+        write_windows(data, run, draw_window)
+    except OSError as error:
+        say(f"the raw data around the verdicts could not be written to {data}: {error.strerror}")

@@ -75,6 +75,13 @@ def test_the_raw_window_is_there_and_the_guards_find_the_same_in_it(shorted: Lab
     assert verdict["kind"] == "short_circuit"
 
 
+def test_files_that_the_daemon_could_not_write_any_more_are_written_now(shorted: Lab) -> None:
+    folder = Path(explained(shorted, "1")["files"][0]).parent
+    for path in (shorted.folder / folder).iterdir():
+        path.unlink()
+    assert len(explained(shorted, "1")["files"]) == 4
+
+
 def test_every_command_that_it_names_works(shorted: Lab) -> None:
     for command in explained(shorted, "1")["commands"]:
         done = sandtime(*command.split()[1:], folder=shorted.folder)
