@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.verdicts import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run was when a verdict was reached."""
-
-    step: str
-    """The step for people."""
-    cycle: int
-    """Number of the cycle; 0 where none is counted, or before the first."""
-    half_cycle: HalfCycle | None
-    """The open one, or the one before a rest; None before the first."""
-    passed_C: float
-    """|charge| that passed in it until the verdict."""
-    cumulative_C: float
-    """|charge| of both directions since the run's start."""
-    temperature_K: float | None = None
-    """Of the cell's surroundings; None: unknown."""
-
-
-def placed(verdict: Verdict, place: Place, area_m2: float) -> Verdict:
+def placed(
+    verdict: Verdict,
+    program: Program,
+    half_cycle: HalfCycle | None,
+    *,
+    step: str,
+    later_C: float,
+    closed_C: float,
+    temperature_K: float | None,
+) -> Verdict:
     """Return a verdict whose evidence also says where it fell; what the guard itself says is kept.
 
-    Keys: ``step``, ``cycle``, ``half_cycle`` (from 0), ``half_cycle_A`` (the set current),
-    ``current_density_A_per_m2``, ``half_cycle_C`` and ``half_cycle_C_per_m2`` (|charge| that has passed in
-    it), ``half_cycle_phase`` (the part of the planned charge), ``plating_side``, ``cumulative_C_per_m2``,
-    ``temperature_K``; what is not known is missing.
+    ``half_cycle``: the open one, or the one before a rest; ``later_C``: charge that has passed in it since the
+    verdict; ``closed_C``: |charge| of those before it.
+
+    Keys: ``step``, ``cycle`` (where the program counts them), ``half_cycle`` (from 0), ``half_cycle_A`` (the
+    set current), ``current_density_A_per_m2``, ``half_cycle_C`` and ``half_cycle_C_per_m2`` (|charge| that
+    has passed in it), ``half_cycle_phase`` (the part of the planned charge), ``plating_side``,
+    ``cumulative_C_per_m2``, ``temperature_K``; what is not known is missing.
     """
-    found: dict[str, float | str] = {"cumulative_C_per_m2": place.cumulative_C / area_m2}
-    if place.step:
-        found["step"] = place.step
-    if place.cycle:
-        found["cycle"] = float(place.cycle)
-    if place.temperature_K is not None:
-        found["temperature_K"] = place.temperature_K
-    if place.half_cycle is not None:
-        found |= _of_half_cycle(place.half_cycle, place.passed_C, area_m2)
+    area_m2 = program.cell.area_m2
+    passed_C = 0.0 if half_cycle is None else max(abs(half_cycle.charge_C) - abs(later_C), 0.0)
+    found: dict[str, float | str] = {"cumulative_C_per_m2": (closed_C + passed_C) / area_m2}
+    if step:
+        found["step"] = step
+    if temperature_K is not None:
+        found["temperature_K"] = temperature_K
+    if half_cycle is not None:
+        found |= _of_half_cycle(half_cycle, passed_C, area_m2)
+        if program.counts_cycles:
+            found["cycle"] = float(program.cycle(half_cycle.step, half_cycle.visit))
     return verdict.model_copy(update={"evidence": {**found, **verdict.evidence}})
 
 

@@ -59,7 +59,7 @@ class Found:
     def half_cycle(self, closed: HalfCycle) -> None:
         """A half-cycle has closed."""
         self._s.charge_C, self._s.overpotential_V = abs(closed.charge_C), closed.overpotential_V
-        self._capacity.add(closed.charge_C, self.cycle(closed))
+        self._capacity.add(closed.charge_C, self._cycle(closed))
 
     def spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> None:
         """A spectrum was measured."""
@@ -83,7 +83,7 @@ class Found:
         charge_C, overpotential_V = s.charge_C, s.overpotential_V
         if half_cycle is not None:
             charge_C, overpotential_V = abs(half_cycle.charge_C), half_cycle.overpotential_V
-            capacity = capacity.with_open(half_cycle.charge_C, self.cycle(half_cycle))
+            capacity = capacity.with_open(half_cycle.charge_C, self._cycle(half_cycle))
         return Findings(
             voltage=voltage_V,
             current=current_A,
@@ -110,8 +110,7 @@ class Found:
         self._s = _STATE.validate_python(state["values"])
         self._capacity.restore(state["capacity"])
 
-    def cycle(self, half_cycle: HalfCycle) -> int | None:
-        """Return the cycle of a half-cycle, from 1; None where the program counts none."""
+    def _cycle(self, half_cycle: HalfCycle) -> int | None:
         if not self._counts_cycles:
             return None
         return self._program.cycle(half_cycle.step, half_cycle.visit)

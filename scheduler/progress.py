@@ -17,7 +17,7 @@ from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
-from scheduler.evidence import Place, placed
+from scheduler.evidence import placed
 from scheduler.findings import Found
 from scheduler.waiting import Settled, StepEnds, step_ends
 
@@ -318,19 +318,16 @@ class Progress:
         return None if verdict is None else self._placed(verdict, t_s, charge_C)
 
     def _placed(self, verdict: Verdict, t_s: Sequence[float] = (), charge_C: Sequence[float] = ()) -> Verdict:
-        half_cycle = self.meter.peek()
         index = bisect_right(t_s, verdict.time_s) - 1
-        later_C = abs(self._charge_C - charge_C[index]) if index >= 0 else 0.0
-        passed_C = max(abs(half_cycle.charge_C) - later_C, 0.0) if half_cycle is not None else 0.0
-        place = Place(
+        return placed(
+            verdict,
+            self.program,
+            self.meter.peek(),
             step=self.label(),
-            cycle=self.found.cycle(half_cycle) or 0 if half_cycle is not None else 0,
-            half_cycle=half_cycle,
-            passed_C=passed_C,
-            cumulative_C=self._closed_C + passed_C,
+            later_C=self._charge_C - charge_C[index] if index >= 0 else 0.0,
+            closed_C=self._closed_C,
             temperature_K=self.temperature_K,
         )
-        return placed(verdict, place, self.program.cell.area_m2)
 
     def _keep(self, closed: HalfCycle | None) -> None:
         if closed is not None:
