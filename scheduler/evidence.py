@@ -19,8 +19,8 @@ def placed(
 ) -> Verdict:
     """Return a verdict whose evidence also says where it fell; what the guard itself says is kept.
 
-    ``half_cycle``: the open one, or the one before a rest; ``later_C``: charge that has passed in it since the
-    verdict; ``closed_C``: |charge| of those before it.
+    ``half_cycle``: the open one, or the one before a rest; ``later_C``: charge that has passed in it since
+    the verdict; ``closed_C``: |charge| of those before it.
 
     Keys: ``step``, ``cycle`` (where the program counts them), ``half_cycle`` (from 0), ``half_cycle_A`` (the
     set current), ``current_density_A_per_m2``, ``half_cycle_C`` and ``half_cycle_C_per_m2`` (|charge| that
