@@ -7,7 +7,7 @@ last saved state and tells it again what the store holds since then.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from protocols.capabilities import StepKind
 from protocols.measurements import SpectrumChange, SpectrumSummary
@@ -83,6 +83,12 @@ class Guard:
 
     def __init__(self) -> None:
         self.calm = Calm()
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds that hold, by name: a guard keeps them as ``_th``."""
+        kept = vars(self).get("_th")
+        return {} if kept is None else asdict(kept)
 
     def enter(self, step: StepFacts) -> None:
         """Take notice that a visit of a step begins."""

@@ -7,7 +7,7 @@ cell that is driven while nothing else comes is watched by nobody; hence this gu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
@@ -59,6 +59,11 @@ class OverRange:
     def calm(self) -> Calm:
         """Samples that it need not be told of: what is measured, unless that ends a time without."""
         return _WAITING if self.waiting else _MEASURED
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds that hold, by name."""
+        return asdict(self._th)
 
     def enter(self, step: StepFacts) -> None:
         """Count anew; at rest nothing is counted."""

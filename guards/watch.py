@@ -50,6 +50,8 @@ class Watch:
         """The newest sample, if nobody was told of it."""
         self._unmeasured = unmeasured or OverRange()
         self._judges = tuple(guard.sample for guard in guards)
+        self.stops = True
+        """False where no circuit can be opened, as of a recording: every verdict is then a report."""
         self._reports: list[Verdict] = []
 
     @classmethod
@@ -75,6 +77,12 @@ class Watch:
     def names(self) -> tuple[str, ...]:
         """The guards that watch, without the one that watches in every run: :mod:`guards.over_range`."""
         return tuple(guard.name for guard in self._guards)
+
+    @property
+    def thresholds(self) -> dict[str, dict[str, float]]:
+        """The thresholds that hold, by guard and name; with those of the guard that watches in every run."""
+        own = {self._unmeasured.name: self._unmeasured.thresholds}
+        return {guard.name: guard.thresholds for guard in self._guards} | own
 
     def enter(self, step: StepFacts) -> None:
         """Take notice that a visit of a step begins (also when it goes on after an interruption)."""
@@ -116,7 +124,7 @@ class Watch:
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         """Judge what the channel shows right now, during a sweep."""
         if not (_LOW < voltage_V < MEASURABLE and _LOW < current_A < MEASURABLE):
-            return self._first_stop(_known(self._unmeasured.missed(t_s, voltage_V, current_A)))
+            return self._first_stop(self._not_measured(t_s, voltage_V, current_A))
         self._unmeasured.measured()
         return self._ask(lambda guard: guard.live(t_s, voltage_V, current_A))
 
@@ -138,7 +146,7 @@ class Watch:
     def tripped(self, t_s: float, message: str) -> Verdict:
         """Name what made a limit on board open the circuit, once the whole tail has been judged."""
         self._tell_skipped()
-        answers = (guard.tripped(t_s, message) for guard in self._guards)
+        answers = (_signed(guard.name, guard.tripped(t_s, message)) for guard in self._guards)
         named = next((verdict for verdict in answers if verdict is not None), None)
         return named or limits.on_board(t_s, message)
 
@@ -169,12 +177,16 @@ class Watch:
         if not (
             _LOW < voltage_V < MEASURABLE and _LOW < current_A < MEASURABLE and _LOW < charge_C < MEASURABLE
         ):
-            return _known(self._unmeasured.missed(t_s, voltage_V, current_A))
+            return self._not_measured(t_s, voltage_V, current_A)
         if self._unmeasured.waiting:
             self._unmeasured.measured()
         found = [judge(t_s, voltage_V, current_A, charge_C) for judge in self._judges]
         self._look_up_calm()
-        return [self._named(verdict) for verdict in found if verdict is not None]
+        signed = [_signed(guard.name, verdict) for guard, verdict in zip(self._guards, found, strict=True)]
+        return [self._named(verdict) for verdict in signed if verdict is not None]
+
+    def _not_measured(self, t_s: float, voltage_V: float, current_A: float) -> list[Verdict]:
+        return _known(_signed(self._unmeasured.name, self._unmeasured.missed(t_s, voltage_V, current_A)))
 
     def _tell_skipped(self) -> None:
         """Tell of the newest sample, which is calm, so that no guard's charge stays behind."""
@@ -195,14 +207,14 @@ class Watch:
 
     def _ask(self, question: Callable[[Guard], Verdict | None]) -> Verdict | None:
         self._tell_skipped()
-        answers = [question(guard) for guard in self._guards]
+        answers = [_signed(guard.name, question(guard)) for guard in self._guards]
         self._look_up_calm()
         return self._first_stop(_known(*answers))
 
     def _first_stop(self, verdicts: Iterable[Verdict]) -> Verdict | None:
         first: Verdict | None = None
         for verdict in verdicts:
-            if first is None and verdict.stops:
+            if first is None and verdict.stops and self.stops:
                 first = verdict
             else:
                 self._reports.append(verdict)
@@ -212,9 +224,16 @@ class Watch:
         """Return a better name for a limit that the host found: the cause, if a guard knows it."""
         if verdict.kind != "limit":
             return verdict
-        answers = (guard.tripped(verdict.time_s, verdict.message) for guard in self._guards)
+        answers = (_signed(g.name, g.tripped(verdict.time_s, verdict.message)) for g in self._guards)
         cause = next((answer for answer in answers if answer is not None and answer.kind != "limit"), None)
         return verdict if cause is None else cause.model_copy(update={"tier": verdict.tier})
+
+
+def _signed(guard: str, verdict: Verdict | None) -> Verdict | None:
+    """Return a verdict with the name of the guard that found it in its evidence."""
+    if verdict is None:
+        return None
+    return verdict.model_copy(update={"evidence": {"guard": guard, **verdict.evidence}})
 
 
 def _known(*answers: Verdict | None) -> list[Verdict]:

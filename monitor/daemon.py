@@ -25,6 +25,7 @@ from drivers.instrument import Instrument
 from drivers.simulation.eclib import simulated_library
 from drivers.simulation.wire import find_chamber
 from monitor.broker import embedded_broker
+from monitor.verdict_figure import draw_window
 from protocols.capabilities import Capabilities
 from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
 from scheduler.clock import Clock
@@ -119,7 +120,9 @@ class Daemon:
         self.store = Store(config.data, clock=self.clock.unix)
         self.recorder = Recorder(self.store, self.clock)
         self.worker = Worker()
-        self.engine = Engine(instruments, self.store, self.recorder, self.clock, self.worker, chambers)
+        self.engine = Engine(
+            instruments, self.store, self.recorder, self.clock, self.worker, chambers, draw_window
+        )
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
         self.last_request_s = self.clock.monotonic()
 

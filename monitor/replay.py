@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from drivers.recordings import PlaybackInstrument, open_recording, program_of, read_spectra
+from drivers.recordings import PlaybackInstrument, Recording, open_recording, program_of, read_spectra
 from protocols.cell import Cell
 from protocols.cellfile import load_cell
 from protocols.frozen import Frozen
@@ -35,39 +36,64 @@ class Played(Frozen):
     hours: float
     spectra: int
     half_cycles: int
+    guards: Sequence[str] = ()
+    """The guards that watched."""
+
+    @property
+    def first_stop(self) -> Verdict | None:
+        """The verdict that would have opened the circuit."""
+        return next((verdict for verdict in self.verdicts if verdict.stops), None)
+
+    def first_of(self, guard: str) -> Verdict | None:
+        """The first verdict of a guard."""
+        return next((v for v in self.verdicts if v.evidence.get("guard") == guard), None)
 
 
-async def play(
-    path: Path,
-    folder: Path,
-    *,
-    cell: Path | None = None,
-    guards: Path | None = None,
-    spectra: Path | None = None,
-    current: str | None = None,
-) -> Played:
-    """Play a recording to its end, or to the verdict that would have stopped it; keep the run in ``folder``.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a person gives besides a recording."""
 
-    Raises InvalidFileError for files that can't be read.
+    cell: Path | None = None
+    guards: Path | None = None
+    """A protocol whose guards are used."""
+    spectra: Path | None = None
+    current: str | None = None
+    """Of a recording of time and voltage alone."""
+
+    def load(self, path: Path) -> tuple[Recording, Program]:
+        """Read a recording; return it with its program. Raises InvalidFileError for what can't be read."""
+        current_A = None if self.current is None else parse_amount(self.current, "current").value
+        recording = open_recording(path, current_A)
+        if self.spectra is not None:
+            recording = recording.with_spectra(read_spectra(self.spectra))
+        known = load_cell(self.cell) if self.cell else Cell(name=path.stem, area_m2=PLAYBACK_AREA_M2)
+        program = program_of(recording, known)
+        if self.guards is not None:
+            settings = load_protocol(self.guards).content.guard_settings
+            program = program.model_copy(update={"guards": settings})
+        return recording, program
+
+
+async def play(path: Path, folder: Path, given: Given, *, stop_at_first: bool = False) -> Played:
+    """Play a recording to its end; keep the run in ``folder``.
+
+    ``stop_at_first``: or to the verdict that would have stopped it. Raises InvalidFileError for files that
+    can't be read.
     """
-    current_A = None if current is None else parse_amount(current, "current").value
-    recording = open_recording(path, current_A)
-    if spectra is not None:
-        recording = recording.with_spectra(read_spectra(spectra))
-    known = load_cell(cell) if cell is not None else Cell(name=path.stem, area_m2=PLAYBACK_AREA_M2)
-    program = program_of(recording, known)
-    if guards is not None:
-        program = program.model_copy(update={"guards": load_protocol(guards).content.guard_settings})
+    recording, program = given.load(path)
     store = Store(folder)
     await store.open()
     try:
-        number = await _run(store, PlaybackInstrument(recording), program, path)
+        number, names = await _run(store, PlaybackInstrument(recording), program, path, stop_at_first)
     finally:
         await store.close()
-    return _played(Reader(folder), number)
+    return _played(Reader(folder), number, names)
 
 
-async def _run(store: Store, instrument: PlaybackInstrument, program: Program, path: Path) -> int:
+async def _run(
+    store: Store, instrument: PlaybackInstrument, program: Program, path: Path, stop_at_first: bool
+) -> tuple[int, Sequence[str]]:
+    """Play a recording as a run; return its number and the guards that watched."""
     clock = Clock()
     recorder = Recorder(store, clock)
     ended = asyncio.Event()
@@ -82,16 +108,18 @@ async def _run(store: Store, instrument: PlaybackInstrument, program: Program, p
     )
     store.add_run(info, program, {"recording": str(path)})
     keeper = Keeper(instrument, recorder, clock, lambda _: ended.set())
-    keeper.submit(0, ActiveRun(info, program, store, recorder, clock))
+    run = ActiveRun(info, program, store, recorder, clock)
+    run.progress.watch.stops = stop_at_first
+    keeper.submit(0, run)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(keeper.keep(), name="play")
         await ended.wait()
         task.cancel()
     await recorder.commit()
-    return info.run
+    return info.run, tuple(run.progress.watch.thresholds)
 
 
-def _played(reader: Reader, run: int) -> Played:
+def _played(reader: Reader, run: int, guards: Sequence[str]) -> Played:
     last = reader.last_sample(run)
     return Played(
         run=run,
@@ -100,4 +128,5 @@ def _played(reader: Reader, run: int) -> Played:
         hours=0.0 if last is None else float(last["t_s"]) / 3600,
         spectra=len(reader.spectra(run)),
         half_cycles=len(reader.half_cycles(run)),
+        guards=guards,
     )

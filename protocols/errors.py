@@ -67,6 +67,12 @@ class CircuitError(SandtimeError):
         super().__init__(f"circuit '{text}', column {column}: {message}" + (f"\n    {hint}" if hint else ""))
 
 
+class UsageError(SandtimeError):
+    """A command was asked for what makes no sense."""
+
+    exit_code = 2
+
+
 class UnreachableError(SandtimeError):
     """The daemon or an instrument does not answer."""
 

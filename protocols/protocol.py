@@ -141,9 +141,14 @@ def _read_reverse_pulse(value: object) -> float:
     return fraction
 
 
+def threshold_kind(name: str) -> KindName:
+    """Return of what kind a guard's threshold is, by the last part of its name; a ratio has none."""
+    return _UNITS_OF_THRESHOLDS.get(name.rpartition("_")[2], "fraction")
+
+
 def _read_threshold(name: str, value: object) -> float:
     """Read a threshold; the last part of its name (``_V``, ``_s``, …) says of what kind it is."""
-    kind = _UNITS_OF_THRESHOLDS.get(name.rpartition("_")[2], "fraction")
+    kind = threshold_kind(name)
     if kind == "temperature":
         return read_kelvin(value).value
     try:

@@ -20,7 +20,7 @@ SUSPECT_TIER = 2
 
 def heed(run: ActiveRun, verdict: Verdict | None) -> None:
     """Note what the guards found; the first verdict that stops decides. Note what the host ends."""
-    reports = run.progress.watch.take_reports()
+    reports = run.progress.take_reports()
     run.reports += reports
     if verdict is not None:
         _heed_stop(run, verdict)

@@ -11,11 +11,13 @@ from drivers.instrument import Instrument
 from protocols.errors import SandtimeError
 from scheduler.climate import Climate
 from scheduler.clock import Clock
+from scheduler.filing import Filer
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
 from scheduler.resolving import Resolver
 from scheduler.results import results_of
 from scheduler.run import ActiveRun
+from scheduler.windows import Draw
 from scheduler.worker import Worker
 from storage.seal import seal_run
 from storage.store import Store
@@ -34,8 +36,11 @@ class Engine:
         clock: Clock,
         worker: Worker,
         chambers: Mapping[str, Chamber] = {},
+        draw: Draw | None = None,
     ) -> None:
+        """``draw`` makes the pictures of verdicts, in the worker; None: there are none."""
         self._resolver = Resolver(recorder, worker)
+        self._filer = Filer(store, recorder, worker, draw)
         self.keepers = {
             name: Keeper(instrument, recorder, clock, self._run_ended, self._resolver.take)
             for name, instrument in instruments.items()
@@ -62,6 +67,7 @@ class Engine:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._recorder.keep_committing(), name="commit")
                 group.create_task(self._resolver.resolve(), name="resolve spectra")
+                group.create_task(self._filer.keep(), name="keep windows of verdicts")
                 group.create_task(self._finish_runs(), name="finish runs")
                 for name, keeper in self.keepers.items():
                     group.create_task(keeper.keep(), name=f"keep {name}")
@@ -104,4 +110,5 @@ class Engine:
         self._store.save_result(run, results)
         self._recorder.event(run, "result", None, results)
         await self._recorder.commit()
+        await self._filer.write(run)
         await self._store.seal(run, lambda folder, number: self._worker.run(seal_run, folder, number))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from math import isfinite
 
 from analysis.cycles import HalfCycleMeter
@@ -17,6 +18,7 @@ from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
+from scheduler.evidence import placed
 from scheduler.findings import Found
 from scheduler.looking import pulse_ohm
 from scheduler.reference_spectra import ReferenceSpectra
@@ -44,6 +46,9 @@ class Progress:
         self.visit = -1
         self.judging = True
         """Whether guards see the samples: during the test, and while a suspicion is looked into."""
+        self._reports: list[Verdict] = []
+        self._closed_C = 0.0
+        """|charge| of all half-cycles that have closed."""
         self.begun = False
         """Whether anything was measured yet."""
         self.t_s = 0.0
@@ -139,12 +144,12 @@ class Progress:
             if self._ends is not None:
                 self._ends.samples(*lists, charge)
             if self.judging and verdict is None:
-                verdict = self.watch.samples(*lists, charge)
+                verdict = self._judged(self.watch.samples(*lists, charge), lists[0], charge)
         return charges, half_cycles, verdict
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         """Judge what a channel shows during a sweep."""
-        return self.watch.live(t_s, voltage_V, current_A) if self.judging else None
+        return self._judged(self.watch.live(t_s, voltage_V, current_A)) if self.judging else None
 
     def spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
         """Take notice of a spectrum in its place of the stream."""
@@ -166,7 +171,7 @@ class Progress:
     def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
         """Tell the guards of the temperature around the cell at run time ``t_s``."""
         self._known_K, self.temperatures = temperature_K, self.temperatures + 1
-        return self.watch.temperature(t_s, temperature_K)
+        return self._judged(self.watch.temperature(t_s, temperature_K))
 
     def seen(self, since_s: float) -> Seen:
         """Return what a look at the cell has shown whose last step is the one that runs or ran last."""
@@ -180,7 +185,13 @@ class Progress:
 
     def tripped(self, message: str) -> Verdict:
         """Name what made a limit on board open the circuit."""
-        return self.watch.tripped(self.t_s, message)
+        return self._placed(self.watch.tripped(self.t_s, message))
+
+    def take_reports(self) -> list[Verdict]:
+        """Return the verdicts that do not stop, since the last call."""
+        self._judged(None)
+        reports, self._reports = self._reports, []
+        return reports
 
     def at_voltage_limit(self) -> bool:
         """Whether the newest sample is at or beyond a safety limit of E, or was the last one before it."""
@@ -255,6 +266,7 @@ class Progress:
             "samples_at_t": self.samples_at_t,
             "temperatures": self.temperatures,
             "known_K": self._known_K,
+            "closed_C": self._closed_C,
             "values": [
                 self.t_s,
                 self.voltage_V,
@@ -277,6 +289,7 @@ class Progress:
         self._references.restore(state["references"])
         self._place = None if state["place"] is None else Position.model_validate(state["place"])
         self._open_V, self._reference_V = _number(state["open_V"]), _number(state["reference_V"])
+        self._closed_C = float(str(state["closed_C"]))
         values = state["values"]
         if not isinstance(values, list):
             raise TypeError("values of a saved progress must be a list")
@@ -347,8 +360,28 @@ class Progress:
         leaf = self._steps[self.step]
         return isinstance(leaf, Rest) or (isinstance(leaf, Geis) and leaf.current_A == 0.0)
 
+    def _judged(
+        self, verdict: Verdict | None, t_s: Sequence[float] = (), charge_C: Sequence[float] = ()
+    ) -> Verdict | None:
+        """Note in what the guards have found where it fell: among these samples, else at the newest one."""
+        self._reports += [self._placed(report, t_s, charge_C) for report in self.watch.take_reports()]
+        return None if verdict is None else self._placed(verdict, t_s, charge_C)
+
+    def _placed(self, verdict: Verdict, t_s: Sequence[float] = (), charge_C: Sequence[float] = ()) -> Verdict:
+        index = bisect_right(t_s, verdict.time_s) - 1
+        return placed(
+            verdict,
+            self.program,
+            self.meter.peek(),
+            step=self.label(),
+            later_C=self._charge_C - charge_C[index] if index >= 0 else 0.0,
+            closed_C=self._closed_C,
+            temperature_K=self._known_K,
+        )
+
     def _keep(self, closed: HalfCycle | None) -> None:
         if closed is not None:
+            self._closed_C += abs(closed.charge_C)
             self.closed.append(closed)
             self.found.half_cycle(closed)
 

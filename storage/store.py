@@ -74,6 +74,11 @@ class Store:
         finally:
             await self._let_go()
 
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._folder
+
     def next_run(self) -> int:
         """Return a number that no run in this folder has had."""
         self._last_run += 1

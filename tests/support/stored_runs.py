@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from analysis.kramers_kronig import summarize
 from protocols.measurements import Spectrum, empty_block
 from protocols.program import Program
-from protocols.records import HalfCycle, RunInfo
+from protocols.records import HalfCycle, RunInfo, RunState
+from protocols.verdicts import Verdict
 from storage.reader import Reader
 from storage.store import Store
 
@@ -23,7 +24,7 @@ FREQUENCY = np.geomspace(1e6, 0.1, 71)
 class StoredRun:
     """One run in a store of its own; what is added comes one after the other in time."""
 
-    def __init__(self, store: Store, program: Program) -> None:
+    def __init__(self, store: Store, program: Program, state: RunState = "finished") -> None:
         self._store = store
         self.number = store.next_run()
         self.t_s = 0.0
@@ -33,7 +34,7 @@ class StoredRun:
             station="s1",
             protocol=program.protocol,
             cell=program.cell.name,
-            state="finished",
+            state=state,
             submitted_unix_s=0.0,
         )
         store.add_run(info, program, {})
@@ -69,6 +70,10 @@ class StoredRun:
     def half_cycle(self, row: HalfCycle) -> None:
         """Add a half-cycle."""
         self._store.add_half_cycle(self.number, row)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Add a verdict."""
+        self._store.add_verdict(self.number, verdict)
 
     async def reader(self) -> Reader:
         """Return a reader that sees all that was added."""
