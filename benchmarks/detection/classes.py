@@ -9,15 +9,19 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.detection.cells import draw_cell
+from benchmarks.detection.bench import Bench
+from benchmarks.detection.cells import LithiumCell, draw_cell
 from benchmarks.detection.disturbances import ORDINARY, Mix, draw_disturbances, only
-from benchmarks.detection.events import PLACES, Short, draw_gradual, draw_hard, draw_soft
+from benchmarks.detection.events import Short, draw_gradual, draw_hard, draw_soft
+from benchmarks.detection.full_cells import FullRun, draw_full, seconds_after
 from benchmarks.detection.plans import HOUR_S, Plan, draw_plan, within
 from benchmarks.detection.render import Run
+from benchmarks.detection.runaways import Runaway, draw_contact, draw_depletion, draw_open
 
 Seeds = Literal["development", "held-out"]
 SEEDS: dict[Seeds, int] = {"development": 1, "held-out": 2}
-DrawShort = Callable[[np.random.Generator, Plan], Short]
+Event = Short | Runaway
+DrawEvent = Callable[[np.random.Generator, LithiumCell, Plan], tuple[Event, LithiumCell]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,82 +33,110 @@ class CorpusClass:
     """At full scale."""
     hours: float = 30.0
     """Length of a healthy run."""
-    dt_s: float = 1.0
+    dt_s: tuple[float, ...] = (1.0,)
+    """Intervals of samples, one drawn for each run."""
     mix: Mix = ORDINARY
-    short: DrawShort | None = None
+    event: DrawEvent | None = None
     after_h: float = 1.0
-    """How long a run with an event goes on after it."""
-    true_kind: str = ""
+    """How long a run with an event goes on after it, at most."""
+    called: tuple[str, ...] = ()
+    """Kinds of verdict that are right; none if nothing happens."""
+    full: bool = False
+    """Full cells."""
 
     @property
     def healthy(self) -> bool:
         """Whether nothing happens to its cells."""
-        return self.short is None
+        return not self.called
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A run, ready to be rendered."""
 
-    run: Run
+    run: Run | FullRun
+    bench: Bench
     until_s: float
-    event_s: float | None
-    complete_s: float | None
+    event_s: float | None = None
+    complete_s: float | None = None
     """When the event has reached its size."""
-    eis: bool
+    where: str = ""
+    limit_V: float | None = None
+    """That E runs away to."""
 
 
-def _hard(rng: np.random.Generator, plan: Plan) -> Short:
-    return draw_hard(rng, plan, PLACES)
+def _hard(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Event, LithiumCell]:
+    return draw_hard(rng, plan), cell
 
 
-def _soft(depth: float) -> DrawShort:
-    return lambda rng, plan: draw_soft(rng, plan, depth)
+def _gradual(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Event, LithiumCell]:
+    return draw_gradual(rng, plan), cell
 
 
-_PURE = ("nucleation", "arcing", "activation", "temperature", "glitches", "ranges", "missing")
-CLASSES: dict[str, CorpusClass] = {
-    found.name: found
-    for found in (
-        CorpusClass("healthy-1Hz", 3400),
-        CorpusClass("healthy-10Hz", 5100, hours=12.0, dt_s=0.1),
-        *(CorpusClass(name, 340, mix=only(**{name: 20.0})) for name in _PURE),
-        CorpusClass("hard-1Hz", 4000, short=_hard, true_kind="short_circuit"),
-        CorpusClass("hard-10Hz", 1000, dt_s=0.1, short=_hard, true_kind="short_circuit"),
-        *(
-            CorpusClass(f"soft-{depth}", 2000, short=_soft(depth), true_kind="soft_short")
-            for depth in (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-        ),
-        CorpusClass("gradual", 2000, short=draw_gradual, after_h=6.0, true_kind="soft_short"),
-    )
-}
+def _soft(depth: float) -> DrawEvent:
+    return lambda rng, cell, plan: (draw_soft(rng, plan, depth), cell)
+
+
+_PURE = ("nucleation", "arcing", "activation", "temperature", "glitches", "ranges")
+_SHORT = ("short_circuit", "soft_short")
+_DEPTHS = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+_ALL = (
+    CorpusClass("healthy-1Hz", 3400),
+    CorpusClass("healthy-10Hz", 5100, hours=12.0, dt_s=(0.1,)),
+    *(CorpusClass(name, 340, mix=only(**{name: 20.0})) for name in _PURE),
+    CorpusClass("missing", 340, mix=only(missing=20.0), dt_s=(1.0, 1.0, 2.0, 10.0, 60.0, 120.0)),
+    CorpusClass("hard-1Hz", 4000, event=_hard, called=_SHORT),
+    CorpusClass("hard-10Hz", 1000, dt_s=(0.1,), event=_hard, called=_SHORT),
+    *(CorpusClass(f"soft-{depth}", 2000, event=_soft(depth), called=_SHORT) for depth in _DEPTHS),
+    CorpusClass("gradual", 2000, event=_gradual, after_h=6.0, called=_SHORT),
+    CorpusClass("depletion", 2000, event=draw_depletion, called=("li_depletion",)),
+    CorpusClass("contact", 2000, event=draw_contact, after_h=3.0, called=("contact_loss",)),
+    CorpusClass("open", 2000, event=draw_open, after_h=0.2, called=("open_circuit",)),
+    CorpusClass("full-healthy", 340, full=True),
+    CorpusClass("full-short", 2000, full=True, called=(*_SHORT, "micro_short")),
+)
+CLASSES = {found.name: found for found in _ALL}
 
 
 def draw(corpus: CorpusClass, number: int, seeds: Seeds) -> Drawn:
     """Draw the run of a class and a number: always the same."""
     rng = np.random.default_rng([SEEDS[seeds], zlib.crc32(corpus.name.encode()), number])
+    return _draw_full(rng, corpus) if corpus.full else _draw_lithium(rng, corpus)
+
+
+def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
     cell = draw_cell(rng)
     spectra = bool(rng.random() < 0.5)
     plan = draw_plan(rng, cell, spectra)
-    short = corpus.short(rng, plan) if corpus.short else None
-    until_s = corpus.hours * HOUR_S
-    if short is not None:
-        until_s = short.t_s + short.fall_s + min(corpus.after_h * HOUR_S, 2 * plan.half_cycle_s + 1800.0)
-    dist = draw_disturbances(rng, corpus.mix, until_s / HOUR_S)
+    dist = draw_disturbances(rng, corpus.mix, corpus.hours)
+    plan = within(plan, cell, dist.highest())
+    event, cell = corpus.event(rng, cell, plan) if corpus.event else (None, cell)
     run = Run(
         cell=cell,
-        plan=within(plan, cell, dist.highest()),
+        plan=plan,
         dist=dist,
         rng=rng,
-        dt_s=corpus.dt_s,
-        short=short,
+        dt_s=float(rng.choice(corpus.dt_s)),
+        short=event if isinstance(event, Short) else None,
+        runaway=event if isinstance(event, Runaway) else None,
         tells_temperature=bool(rng.random() < 0.3),
         spectrum_noise=float(rng.choice([0.001, 0.005, 0.01])),
     )
-    return Drawn(
-        run,
-        until_s,
-        short.t_s if short else None,
-        short.t_s + short.fall_s if short else None,
-        spectra or bool(rng.random() < 0.6),
-    )
+    bench = Bench(run, eis=spectra or bool(rng.random() < 0.6))
+    if event is None:
+        return Drawn(run, bench, corpus.hours * HOUR_S)
+    complete_s = event.t_s + (event.fall_s if isinstance(event, Short) else 0.0)
+    after_s = min(corpus.after_h * HOUR_S, 2.0 * plan.half_cycle_s + 2.0 * plan.rest_s + 1800.0)
+    where = event.where if isinstance(event, Short) else event.form
+    limit_V = run.limit_V if isinstance(event, Runaway) else None
+    return Drawn(run, bench, complete_s + after_s, event.t_s, complete_s, where, limit_V)
+
+
+def _draw_full(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
+    dist = draw_disturbances(rng, corpus.mix, corpus.hours)
+    run = draw_full(rng, dist, float(rng.choice(corpus.dt_s)), shorted=bool(corpus.called))
+    bench = Bench(None, eis=False)
+    if run.event is None:
+        return Drawn(run, bench, corpus.hours * HOUR_S)
+    at_s = run.event.t_s
+    return Drawn(run, bench, at_s + seconds_after(run), at_s, at_s, run.event.cause)

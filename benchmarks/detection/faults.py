@@ -15,6 +15,9 @@ BURST_S = 0.7
 UNMEASURED = (float("nan"), 9.91e37)
 
 
+RANGE_V = 10.0
+
+
 def spoil(
     rng: np.random.Generator, dist: Disturbances, dt_s: float, voltage: Floats, current: Floats
 ) -> None:
@@ -28,6 +31,10 @@ def spoil(
         else:
             count = 1
         voltage[at : at + count] = _outliers(rng, voltage[at : at + count])
+        in_range = np.clip(voltage[at : at + count], -RANGE_V, RANGE_V)
+        voltage[at : at + count] = np.where(
+            voltage[at : at + count] > 1e9, voltage[at : at + count], in_range
+        )
     for _ in range(int(rng.poisson(dist.ranges_per_h * hours))):
         at, count = int(rng.integers(len(voltage))), int(rng.integers(1, 3))
         wrong = float(rng.uniform(0.2, 1.6))

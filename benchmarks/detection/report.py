@@ -29,6 +29,7 @@ def text(results: Sequence[Scored]) -> str:
         parts.append(("What was found", _recall(events)))
         parts.append(("How soon", _delays(events)))
         parts.append(("The rules a lab would write", _lab_recall(events)))
+        parts.append(("Run-aways: the verdict in samples after E had reached its limit", _limits(events)))
         parts.append(("What it was called", _confusion(events)))
     return "\n".join(f"## {title}\n\n{_markdown(*table)}\n" for title, table in parts)
 
@@ -120,6 +121,16 @@ def _lab_recall(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
     return ("class", *(f"{rule}: found; p50 / p95" for rule in RULES)), rows
 
 
+def _limits(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
+    rows = []
+    for corpus, found in events:
+        late = [r.after_limit for r in found if r.after_limit is not None]
+        if late:
+            in_time = sum(samples <= 3 for samples in late)
+            rows.append([corpus.name, str(len(late)), _percent(in_time, len(late)), _three(late)])
+    return ("class", "runs", "before it or ≤ 3 samples", "p50 / p95 / p99.9"), rows
+
+
 def _confusion(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
     kinds = sorted({r.named for _, found in events for r in found if r.named})
     rows = []
@@ -127,8 +138,9 @@ def _confusion(events: Sequence[tuple[CorpusClass, list[Scored]]]) -> Table:
         valid = _valid(found)
         named = Counter(r.named for r in valid)
         cells = [_percent(named[kind], len(valid)) if named[kind] else "" for kind in kinds]
-        rows.append([corpus.name, corpus.true_kind, *cells, _percent(named[""], len(valid))])
-    return ("class", "is", *kinds, "nothing"), rows
+        right = sum(named[kind] for kind in corpus.called)
+        rows.append([corpus.name, _percent(right, len(valid)), *cells, _percent(named[""], len(valid))])
+    return ("class", "right", *kinds, "nothing"), rows
 
 
 def _valid(found: Sequence[Scored]) -> list[Scored]:
