@@ -78,6 +78,15 @@ class Plan:
             yield from self._half_cycle(half_cycle)
             half_cycle += 1
 
+    def steps_until(self, t_s: float) -> Iterator[PlannedStep]:
+        """Yield the steps up to the one that runs at a time."""
+        end_s = 0.0
+        for step in self.steps():
+            yield step
+            end_s += step.duration_s
+            if end_s > t_s:
+                return
+
     def _level(self, half_cycle: int) -> int:
         ramps = self.kind in ("ramp of time", "ramp of capacity")
         return min(half_cycle // 2 + 1, self.levels) if ramps else 1

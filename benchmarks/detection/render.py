@@ -334,12 +334,9 @@ class Run:
 
     def _current_at(self, t_s: float) -> float:
         """Return |I| at a time, in a rest that of the half-cycle before."""
-        end_s, current_A = 0.0, abs(self.plan.current_A)
-        for step in self.plan.steps():
-            end_s += step.duration_s
+        current_A = abs(self.plan.current_A)
+        for step in self.plan.steps_until(t_s):
             current_A = abs(step.current_A) or current_A
-            if end_s > t_s:
-                return current_A
         return current_A
 
     def _temperatures(self, t_s: float, lasts_s: float) -> tuple[tuple[float, float], ...]:
