@@ -113,7 +113,7 @@ def draw_cell(rng: np.random.Generator, geometry: Geometry = "symmetric") -> Lit
     slow = float(rng.choice([0.0, rng.uniform(0.02, 0.2), rng.uniform(0.1, 0.7)]))
     steady_ohm = bulk_ohm + interface_ohm
     wire_ohm = 0.0
-    if electrolyte == "garnet" and rng.random() < 0.5:
+    if electrolyte == "garnet" and rng.random() < 0.2:
         wire_ohm = max(steady_ohm / log_uniform(rng, 0.5, 2.0) - bulk_ohm, 0.0)
     return LithiumCell(
         facts=facts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -107,6 +107,9 @@ def draw(corpus: CorpusClass, number: int, seeds: Seeds) -> Drawn:
 def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
     cell = draw_cell(rng)
     spectra = bool(rng.random() < 0.5)
+    if not spectra:
+        # Without spectra of the healthy cell, one of wires and short together would look like it.
+        cell = replace(cell, wire_ohm=0.0)
     plan = draw_plan(rng, cell, spectra)
     dist = draw_disturbances(rng, corpus.mix, corpus.hours)
     plan = within(plan, cell, dist.highest())

@@ -290,7 +290,11 @@ class Run:
         kinetic = cell.fast_ohm * interface
         if begin == 0.0 and dist.spike:
             rise = -np.expm1(-grid / 0.5)
-            size = dist.spike * (cell.bulk_ohm + cell.fast_ohm * cell.kinetics(step.current_A))
+            size = (
+                dist.spike
+                * dist.varied(step.half_cycle, 2.0)
+                * (cell.bulk_ohm + cell.fast_ohm * cell.kinetics(step.current_A))
+            )
             linear += size * rise * (1.0 + grid / dist.spike_s) ** -dist.spike_power
         return Path(linear * breath, kinetic * breath, cell.exchange_A)
 

@@ -67,7 +67,11 @@ class Scored:
 def score(corpus: CorpusClass, number: int, seeds: Seeds, *, lab: bool = True) -> Scored:
     """Render one run, let guards and lab rules judge it, and compare with the truth."""
     drawn = draw(corpus, number, seeds)
-    trial, rules, truth = Trial(drawn.run.facts(), drawn.bench), LabRules(), Truth(drawn)
+    trial, rules, truth = (
+        Trial(drawn.run.facts(), drawn.bench, interval_s=drawn.run.dt_s, event_s=drawn.event_s),
+        LabRules(),
+        Truth(drawn),
+    )
     for stretch in drawn.run.stretches(drawn.until_s):
         truth.take(stretch)
         trial.take(stretch)

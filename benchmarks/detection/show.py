@@ -18,7 +18,7 @@ def show(name: str, number: int, seeds: Seeds, path: Path) -> list[str]:
     import matplotlib.pyplot as plt
 
     drawn = draw(CLASSES[name], number, seeds)
-    trial = Trial(drawn.run.facts(), drawn.bench)
+    trial = Trial(drawn.run.facts(), drawn.bench, interval_s=drawn.run.dt_s, event_s=drawn.event_s)
     stretches = []
     for stretch in drawn.run.stretches(drawn.until_s):
         trial.take(stretch)

@@ -21,8 +21,10 @@ from protocols.measurements import Spectrum, SpectrumChange
 from protocols.program import Limits, Program
 from protocols.verdicts import Verdict
 
-POLL = 32
-"""Samples of one poll: what a guard sees before the engine can act."""
+POLL = 16
+"""Samples of one poll: what a guard sees before the engine can act. Larger than an engine's at 1 Hz, to save
+time, except around an event."""
+BEFORE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ def program_of(cell: Cell) -> Program:
 class Trial:
     """Tells a watch of a run and acts on its verdicts."""
 
-    def __init__(self, cell: Cell, bench: Bench) -> None:
+    def __init__(self, cell: Cell, bench: Bench, *, interval_s: float, event_s: float | None = None) -> None:
+        """``event_s``: from shortly before it on polls are those of an engine, one each second."""
+        self._fine_from_s = math.inf if event_s is None else event_s - BEFORE_S
+        self._fine = max(round(1.0 / interval_s), 1)
         self.diary = Diary()
         self._watch = Watch.for_program(program_of(cell))
         self._bench = bench
@@ -109,7 +114,8 @@ class Trial:
         times = columns[0]
         first, last_s = 0, stretch.facts.t_s
         while first < len(times) and not self.ended:
-            poll = [column[first : first + POLL] for column in columns]
+            rows = self._fine if last_s >= self._fine_from_s else POLL
+            poll = [column[first : first + rows] for column in columns]
             now_s = poll[0][-1]
             self._tell_temperature(stretch, last_s, now_s)
             last_s = now_s
@@ -117,9 +123,10 @@ class Trial:
             if self._shift_s:
                 poll[0] = [t + self._shift_s for t in poll[0]]
             self._poll(stretch, poll, now_s)
-            first += POLL
+            first += rows
             if self._skip_to_s > now_s:
-                first = bisect_left(times, self._skip_to_s)
+                skipped = bisect_left(times, self._skip_to_s) - first
+                self._driven, first = self._driven + skipped, first + skipped
             if self._relax_from_s is not None:
                 self._relax(stretch, self._relax_from_s, columns[1], first)
         self.diary.samples += min(first, len(times))
@@ -135,10 +142,13 @@ class Trial:
         began_ns = time.process_time_ns()
         verdict = self._watch.samples(*poll)
         self.diary.guards_s += (time.process_time_ns() - began_ns) * 1e-9
-        if verdict is not None:
-            self._stop(stretch, verdict, poll[0], now_s)
-        for report in self._watch.take_reports():
-            self._report(stretch, report, poll[0], now_s)
+        reports = [self._told(report, poll[0], stretch) for report in self._watch.take_reports()]
+        stop = None if verdict is None else self._told(verdict, poll[0], stretch)
+        for told in reports:
+            if stop is None or told.verdict.time_s < stop.verdict.time_s:
+                self._report(stretch, told, now_s)
+        if stop is not None and not self.ended:
+            self._stop(stretch, stop, now_s)
 
     def _tripped(self, stretch: Stretch, t_s: float) -> None:
         """A limit on board has opened the circuit: ask the guards for the cause."""
@@ -146,9 +156,8 @@ class Trial:
         verdict = self._watch.tripped(now_s, "the limit of E")
         self._end(self._told(verdict, []))
 
-    def _stop(self, stretch: Stretch, verdict: Verdict, poll_t: list[float], now_s: float) -> None:
-        told = self._told(verdict, poll_t)
-        half_cycle = stretch.planned.half_cycle
+    def _stop(self, stretch: Stretch, told: Told, now_s: float) -> None:
+        verdict, half_cycle = told.verdict, stretch.planned.half_cycle
         if verdict.kind != "short_circuit" or half_cycle in self._looked_in:
             self._end(told)
             return
@@ -164,8 +173,9 @@ class Trial:
         self._shift_s += LOOK_S
         self._enter(replace(stretch.facts, t_s=now_s))
 
-    def _report(self, stretch: Stretch, verdict: Verdict, poll_t: list[float], now_s: float) -> None:
-        self.diary.told.append(self._told(verdict, poll_t))
+    def _report(self, stretch: Stretch, told: Told, now_s: float) -> None:
+        verdict = told.verdict
+        self.diary.told.append(told)
         half_cycle, current_A = stretch.planned.half_cycle, stretch.facts.set_current_A
         wanted = verdict.tier == 2 and self._bench.eis and current_A != 0.0 and not self.ended
         if not wanted or half_cycle in self._suspected_in:
@@ -202,12 +212,13 @@ class Trial:
         driven = spectrum.current_A != 0.0
         reference = self._healthy.get(driven)
         change = None if reference is None else _change(reference, shifted)
-        verdict = self._watch.spectrum(summarize(shifted), change)
+        summary = summarize(shifted)
+        verdict = self._watch.spectrum(summary, change)
         reports = self._watch.take_reports()
         self.diary.told += [self._told(report, [shifted.t_end_s]) for report in reports]
         if verdict is not None:
             self._end(self._told(verdict, [shifted.t_end_s]))
-        elif not any(report.tier == 2 for report in reports):
+        elif summary.kk_passed and not (change is not None and change.kind == "parallel_resistor"):
             self._healthy[driven] = shifted
         return verdict is not None
 
@@ -216,8 +227,9 @@ class Trial:
             if after_s < at_s <= until_s or (after_s == stretch.facts.t_s == at_s):
                 self._watch.temperature(at_s + self._shift_s, kelvin)
 
-    def _told(self, verdict: Verdict, poll_t: list[float]) -> Told:
-        later = sum(t > verdict.time_s for t in poll_t)
+    def _told(self, verdict: Verdict, poll_t: list[float], stretch: Stretch | None = None) -> Told:
+        driven = stretch is not None and stretch.facts.set_current_A != 0.0
+        later = sum(t > verdict.time_s for t in poll_t) if driven else 0
         return Told(verdict, verdict.time_s - self._shift_s, self._driven - later)
 
     def _end(self, told: Told) -> None:
