@@ -14,9 +14,9 @@ from benchmarks.detection.cells import LithiumCell, draw_cell
 from benchmarks.detection.disturbances import ORDINARY, Mix, draw_disturbances, only
 from benchmarks.detection.events import Short, draw_gradual, draw_hard, draw_soft
 from benchmarks.detection.full_cells import FullRun, draw_full, seconds_after
-from benchmarks.detection.plans import HOUR_S, Plan, draw_plan, within
+from benchmarks.detection.plans import HOUR_S, SWEEP_S, Plan, draw_plan, within
 from benchmarks.detection.render import Run
-from benchmarks.detection.runaways import Runaway, draw_contact, draw_depletion, draw_open
+from benchmarks.detection.runaways import Runaway, draw_contact, draw_depletion, draw_open, made_symmetric
 
 Seeds = Literal["development", "held-out"]
 SEEDS: dict[Seeds, int] = {"development": 1, "held-out": 2}
@@ -63,6 +63,8 @@ class Drawn:
     where: str = ""
     limit_V: float | None = None
     """That E runs away to."""
+    in_time_s: float = 0.0
+    """What is found so long after the event's full size is found in time: a half-cycle and its rest."""
 
 
 def _hard(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Event, LithiumCell]:
@@ -73,17 +75,24 @@ def _gradual(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[E
     return draw_gradual(rng, plan), cell
 
 
+def _symmetric(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Event, LithiumCell]:
+    event, cell = draw_contact(rng, cell, plan)
+    return event, made_symmetric(cell)
+
+
 def _soft(depth: float) -> DrawEvent:
     return lambda rng, cell, plan: (draw_soft(rng, plan, depth), cell)
 
 
-_PURE = ("nucleation", "arcing", "activation", "temperature", "glitches", "ranges")
+PURE = ("nucleation", "arcing", "activation", "temperature", "glitches", "ranges")
+_EQUAL = ("polarization", "contact_loss")
+"""Two equal electrodes can't show which one is empty."""
 _SHORT = ("short_circuit", "soft_short")
 _DEPTHS = (0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 _ALL = (
     CorpusClass("healthy-1Hz", 3400),
     CorpusClass("healthy-10Hz", 5100, hours=12.0, dt_s=(0.1,)),
-    *(CorpusClass(name, 340, mix=only(**{name: 20.0})) for name in _PURE),
+    *(CorpusClass(name, 340, mix=only(**{name: 20.0})) for name in PURE),
     CorpusClass("missing", 340, mix=only(missing=20.0), dt_s=(1.0, 1.0, 2.0, 10.0, 60.0, 120.0)),
     CorpusClass("hard-1Hz", 4000, event=_hard, called=_SHORT),
     CorpusClass("hard-10Hz", 1000, dt_s=(0.1,), event=_hard, called=_SHORT),
@@ -91,6 +100,7 @@ _ALL = (
     CorpusClass("gradual", 2000, event=_gradual, after_h=6.0, called=_SHORT),
     CorpusClass("depletion", 2000, event=draw_depletion, called=("li_depletion",)),
     CorpusClass("contact", 2000, event=draw_contact, after_h=3.0, called=("contact_loss",)),
+    CorpusClass("contact-symmetric", 2000, event=_symmetric, after_h=3.0, called=_EQUAL),
     CorpusClass("open", 2000, event=draw_open, after_h=0.2, called=("open_circuit",)),
     CorpusClass("full-healthy", 340, full=True),
     CorpusClass("full-short", 2000, full=True, called=(*_SHORT, "micro_short")),
@@ -132,7 +142,8 @@ def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
     after_s = min(corpus.after_h * HOUR_S, 2.0 * plan.half_cycle_s + 2.0 * plan.rest_s + 1800.0)
     where = event.where if isinstance(event, Short) else event.form
     limit_V = run.limit_V if isinstance(event, Runaway) else None
-    return Drawn(run, bench, complete_s + after_s, event.t_s, complete_s, where, limit_V)
+    in_time_s = plan.half_cycle_s + plan.rest_s + SWEEP_S
+    return Drawn(run, bench, complete_s + after_s, event.t_s, complete_s, where, limit_V, in_time_s)
 
 
 def _draw_full(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:

@@ -160,6 +160,12 @@ def with_lithium(cell: LithiumCell, side: Side, thin_C: float, thick_C: float) -
     return replace(cell, facts=cell.facts.model_copy(update={**changes, "geometry": "asymmetric"}))
 
 
+def made_symmetric(cell: LithiumCell) -> LithiumCell:
+    """Return the cell with as much lithium on its counter electrode as on the other."""
+    facts = cell.facts.model_copy(update={"geometry": "symmetric", "counter": cell.facts.working})
+    return replace(cell, facts=facts)
+
+
 def _passed(plan: Plan, half_cycle: int, phase: float, sign: float) -> tuple[float, float, float]:
     """Return the time of a place in a half-cycle, and net and gross charge stripped from a side by then."""
     t_s = net_C = gross_C = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,12 @@ class Delay:
     seconds: float
     samples: int
     """Under current."""
+    interval_s: float
+
+    @property
+    def seconds_driven(self) -> float:
+        """Time under current."""
+        return self.samples * self.interval_s
 
 
 @dataclass(slots=True)
@@ -58,6 +65,13 @@ class Scored:
     lines: list[str] = field(default_factory=list)
     """Verdicts in words."""
 
+    in_time_s: float = 0.0
+
+    @property
+    def in_time(self) -> bool:
+        """Whether it was suspected within a half-cycle after the event had reached its size."""
+        return self.late_s.get("suspicion", math.inf) <= self.in_time_s
+
     @property
     def missed(self) -> bool:
         """Whether a run with an event ended without a word."""
@@ -84,7 +98,7 @@ def score(corpus: CorpusClass, number: int, seeds: Seeds, *, lab: bool = True) -
     diary = trial.diary
     watched_s = diary.seconds if diary.final is None else diary.final.t_s
     scored = Scored(corpus.name, number, truth.healthy_h(watched_s), diary.samples, diary.guards_s)
-    scored.where = drawn.where
+    scored.where, scored.in_time_s = drawn.where, drawn.in_time_s
     for told in diary.told:
         _book(scored, told, truth)
     if lab:
@@ -135,7 +149,8 @@ class Truth:
 
     def delay(self, t_s: float, driven: int) -> Delay:
         """Return the time and the samples since the event."""
-        return Delay(t_s - (self.drawn.event_s or 0.0), driven - self.driven_at_event)
+        since_s = t_s - (self.drawn.event_s or 0.0)
+        return Delay(since_s, driven - self.driven_at_event, self.drawn.run.dt_s)
 
 
 def _book(scored: Scored, told: Told, truth: Truth) -> None:
