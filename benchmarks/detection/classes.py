@@ -16,8 +16,18 @@ from benchmarks.detection.events import Short, draw_gradual, draw_hard, draw_sof
 from benchmarks.detection.full_cells import FullRun, draw_full, seconds_after
 from benchmarks.detection.plans import HOUR_S, SWEEP_S, Plan, draw_plan, within
 from benchmarks.detection.render import Run
-from benchmarks.detection.runaways import Runaway, draw_contact, draw_depletion, draw_open, made_symmetric
+from benchmarks.detection.runaways import (
+    Runaway,
+    draw_contact,
+    draw_depletion,
+    draw_open,
+    made_symmetric,
+    with_lithium,
+)
+from protocols.verdicts import Side
 
+FOIL_C_PER_M2 = 20 * 7380.0
+"""Lithium of 20 µm."""
 Seeds = Literal["development", "held-out"]
 SEEDS: dict[Seeds, int] = {"development": 1, "held-out": 2}
 Event = Short | Runaway
@@ -123,6 +133,7 @@ def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
     plan = draw_plan(rng, cell, spectra)
     dist = draw_disturbances(rng, corpus.mix, corpus.hours)
     plan = within(plan, cell, dist.highest())
+    cell = _supplied(rng, cell, plan, corpus.hours)
     event, cell = corpus.event(rng, cell, plan) if corpus.event else (None, cell)
     run = Run(
         cell=cell,
@@ -144,6 +155,16 @@ def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
     limit_V = run.limit_V if isinstance(event, Runaway) else None
     in_time_s = plan.half_cycle_s + plan.rest_s + SWEEP_S
     return Drawn(run, bench, complete_s + after_s, event.t_s, complete_s, where, limit_V, in_time_s)
+
+
+def _supplied(rng: np.random.Generator, cell: LithiumCell, plan: Plan, hours: float) -> LithiumCell:
+    """Return the cell with more lithium than its test can use up; a part of them asymmetric."""
+    lasts_s = hours * HOUR_S if plan.kind == "one way" else plan.half_cycle_s
+    least_C = 2.0 * plan.current_A * plan.levels * lasts_s
+    amount_C = least_C + cell.facts.area_m2 * FOIL_C_PER_M2
+    side: Side = "working" if rng.random() < 0.7 else "counter"
+    cell = with_lithium(cell, side, amount_C, amount_C * float(rng.uniform(2.0, 10.0)))
+    return cell if rng.random() < 0.4 else made_symmetric(cell)
 
 
 def _draw_full(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:

@@ -36,9 +36,10 @@ class Short:
 
 
 def draw_hard(rng: np.random.Generator, plan: Plan, places: tuple[Where, ...] = PLACES) -> Short:
-    """Draw a hard short: E to 0.6–12 % within 10 ms to 20 s."""
-    where = places[int(rng.integers(len(places)))]
-    t_s, where = _place(rng, plan, where)
+    """Draw a hard short, at one of those places that the test has: E to 0.6–12 % within 10 ms to 20 s."""
+    steps = _first_steps(plan)
+    there = [place for place in places if any(_fits(plan, step, place) for step in steps)]
+    t_s, where = _place(rng, plan, there[int(rng.integers(len(there)))])
     return Short(
         t_s=t_s,
         depth=float(rng.uniform(0.006, 0.12)),

@@ -16,6 +16,7 @@ COMPLIANCE_V = 10.0
 """What the instrument can drive."""
 HALF_CYCLES = 8
 """An event comes within so many."""
+ENDS = 1.0 - 1e-9
 LEAST_LEFT = 0.15
 """Part of its lithium that a side which is not used up has left, at least."""
 Cause = Literal["depletion", "contact", "open"]
@@ -64,8 +65,9 @@ class Tail:
 def run_away(runaway: Runaway, limit_V: float, t_s: Floats, voltage: Floats, current: Floats) -> Tail:
     """Let E run away, in place; return how many samples there are and when a limit on board fired."""
     first = int(np.searchsorted(t_s, runaway.t_s))
+    before_A = float(current[0]) if len(current) else 0.0
     if runaway.cause == "open":
-        voltage[first:] = math.copysign(COMPLIANCE_V, float(current[0])) if len(current) else 0.0
+        voltage[first:] = math.copysign(COMPLIANCE_V, before_A)
         current[first:] *= 1e-4
     else:
         wanted = voltage[first:] * runaway.factor(t_s[first:])
@@ -79,35 +81,46 @@ def run_away(runaway: Runaway, limit_V: float, t_s: Floats, voltage: Floats, cur
     if runaway.cause != "open":
         # It samples when E has changed much, so that the last sample is at the limit.
         voltage[at] = math.copysign(1.001 * limit_V, float(voltage[at]))
+        current[at] = before_A
     return Tail(at + 1, float(t_s[at]))
 
 
 def draw_depletion(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Runaway, LithiumCell]:
-    """Draw when one side runs out, and give the cell the lithium with which it does."""
-    side: Side = "working" if rng.random() < 0.7 else "counter"
-    sign = 1.0 if side == "working" else -1.0
-    halves = [k for k in range(HALF_CYCLES) if plan.current_of(k) * sign > 0.0]
-    if not halves:
-        side, sign, halves = _other(side), -sign, list(range(HALF_CYCLES))
-    half_cycle = halves[int(rng.integers(len(halves)))]
-    lasts_s = plan.seconds_of(half_cycle)
-    tau_s = min(log_uniform(rng, 1.0, 200.0), lasts_s / 15.0)
-    last = 1.0 - (10.0 * tau_s + 10.0) / lasts_s
-    t_s, net_C, gross_C = _passed(plan, half_cycle, float(rng.uniform(0.1, max(last, 0.15))), sign)
-    loss = float(rng.uniform(0.0, 0.4))
-    truly_C = net_C + loss * gross_C
+    """Draw when the side that is stripped first runs out, and the lithium with which it does."""
+    side: Side = "working" if plan.current_of(0) > 0.0 else "counter"
+    half_cycle, phase, loss = _empties(rng, plan)
+    t_s, truly_C = _used(plan, half_cycle, phase, loss)
     written_C = truly_C * (1.0 + float(np.clip(rng.normal(0.0, 0.05), -0.1, 0.1)))
     forms: list[Form] = ["exponential", "asymptote"]
+    left_s = (1.0 - phase) * plan.seconds_of(half_cycle)
     runaway = Runaway(
         t_s=t_s,
         cause="depletion",
         form=forms[int(rng.integers(2))],
-        tau_s=tau_s,
+        tau_s=min(log_uniform(rng, 1.0, 200.0), left_s / 12.0),
         side=side,
         on_board=bool(rng.random() < 0.5),
         highest_V=log_uniform(rng, 3.5, 15.0),
     )
     return runaway, with_lithium(cell, side, written_C, written_C * float(rng.uniform(2.0, 20.0)))
+
+
+def _empties(rng: np.random.Generator, plan: Plan) -> tuple[int, float, float]:
+    """Draw half-cycle, phase and loss with which the side has not run out in a half-cycle before."""
+    halves = [k for k in range(HALF_CYCLES) if plan.current_of(k) * plan.current_of(0) > 0.0]
+    for _ in range(100):
+        half_cycle = halves[int(rng.integers(len(halves)))]
+        phase, loss = float(rng.uniform(0.1, 0.95)), float(rng.uniform(0.0, 0.4))
+        before = [_used(plan, k, ENDS, loss)[1] for k in halves if k < half_cycle]
+        if _used(plan, half_cycle, phase, loss)[1] > 1.01 * max(before, default=0.0):
+            return half_cycle, phase, loss
+    return 0, 0.9, 0.1
+
+
+def _used(plan: Plan, half_cycle: int, phase: float, loss: float) -> tuple[float, float]:
+    """Return the time of a place in a half-cycle, and the lithium that the side stripped first lacks then."""
+    t_s, net_C, gross_C = _passed(plan, half_cycle, phase, math.copysign(1.0, plan.current_of(0)))
+    return t_s, net_C + loss * gross_C
 
 
 def draw_contact(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Runaway, LithiumCell]:
