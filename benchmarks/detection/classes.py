@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.detection.bench import Bench
 from benchmarks.detection.cells import LithiumCell, draw_cell
 from benchmarks.detection.disturbances import ORDINARY, Mix, draw_disturbances, only
-from benchmarks.detection.events import Short, draw_gradual, draw_hard, draw_soft
+from benchmarks.detection.events import Dips, Short, draw_dips, draw_gradual, draw_hard, draw_soft
 from benchmarks.detection.full_cells import FullRun, draw_full, seconds_after
 from benchmarks.detection.plans import HOUR_S, SWEEP_S, Plan, draw_plan, within
 from benchmarks.detection.render import Run
@@ -30,7 +30,7 @@ FOIL_C_PER_M2 = 20 * 7380.0
 """Lithium of 20 µm."""
 Seeds = Literal["development", "held-out"]
 SEEDS: dict[Seeds, int] = {"development": 1, "held-out": 2}
-Event = Short | Runaway
+Event = Short | Runaway | Dips
 DrawEvent = Callable[[np.random.Generator, LithiumCell, Plan], tuple[Event, LithiumCell]]
 
 
@@ -90,6 +90,10 @@ def _symmetric(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple
     return event, made_symmetric(cell)
 
 
+def _dips(rng: np.random.Generator, cell: LithiumCell, plan: Plan) -> tuple[Event, LithiumCell]:
+    return draw_dips(rng, plan), cell
+
+
 def _soft(depth: float) -> DrawEvent:
     return lambda rng, cell, plan: (draw_soft(rng, plan, depth), cell)
 
@@ -108,6 +112,7 @@ _ALL = (
     CorpusClass("hard-10Hz", 1000, dt_s=(0.1,), event=_hard, called=_SHORT),
     *(CorpusClass(f"soft-{depth}", 2000, event=_soft(depth), called=_SHORT) for depth in _DEPTHS),
     CorpusClass("gradual", 2000, event=_gradual, after_h=6.0, called=_SHORT),
+    CorpusClass("micro", 500, dt_s=(0.1, 1.0), event=_dips, after_h=2.0, called=("micro_short",)),
     CorpusClass("depletion", 2000, event=draw_depletion, called=("li_depletion",)),
     CorpusClass("contact", 2000, event=draw_contact, after_h=3.0, called=("contact_loss",)),
     CorpusClass("contact-symmetric", 2000, event=_symmetric, after_h=3.0, called=_EQUAL),
@@ -142,6 +147,7 @@ def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
         rng=rng,
         dt_s=float(rng.choice(corpus.dt_s)),
         short=event if isinstance(event, Short) else None,
+        dips=event if isinstance(event, Dips) else None,
         runaway=event if isinstance(event, Runaway) else None,
         tells_temperature=bool(rng.random() < 0.3),
         spectrum_noise=float(rng.choice([0.001, 0.005, 0.01])),
@@ -149,12 +155,23 @@ def _draw_lithium(rng: np.random.Generator, corpus: CorpusClass) -> Drawn:
     bench = Bench(run, eis=spectra or bool(rng.random() < 0.6))
     if event is None:
         return Drawn(run, bench, corpus.hours * HOUR_S)
-    complete_s = event.t_s + (event.fall_s if isinstance(event, Short) else 0.0)
-    after_s = min(corpus.after_h * HOUR_S, 2.0 * plan.half_cycle_s + 2.0 * plan.rest_s + 1800.0)
-    where = event.where if isinstance(event, Short) else event.form
-    limit_V = run.limit_V if isinstance(event, Runaway) else None
-    in_time_s = plan.half_cycle_s + plan.rest_s + SWEEP_S
-    return Drawn(run, bench, complete_s + after_s, event.t_s, complete_s, where, limit_V, in_time_s)
+    return _until_found(run, bench, event, corpus.after_h * HOUR_S)
+
+
+def _until_found(run: Run, bench: Bench, event: Event, after_s: float) -> Drawn:
+    """Return a run that goes on for two half-cycles after its event, but no longer than ``after_s``."""
+    plan = run.plan
+    after_s = min(after_s, 2.0 * plan.half_cycle_s + 2.0 * plan.rest_s + 1800.0)
+    return Drawn(
+        run=run,
+        bench=bench,
+        until_s=event.complete_s + after_s,
+        event_s=event.t_s,
+        complete_s=event.complete_s,
+        where=event.sort,
+        limit_V=run.limit_V if isinstance(event, Runaway) else None,
+        in_time_s=plan.half_cycle_s + plan.rest_s + SWEEP_S,
+    )
 
 
 def _supplied(rng: np.random.Generator, cell: LithiumCell, plan: Plan, hours: float) -> LithiumCell:

@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 from benchmarks.detection import faults
 from benchmarks.detection.cells import Complexes, Floats, LithiumCell
 from benchmarks.detection.disturbances import GRID_S, Disturbances
-from benchmarks.detection.events import Short
+from benchmarks.detection.events import Dips, Short
 from benchmarks.detection.plans import HOUR_S, Plan, PlannedStep
 from benchmarks.detection.runaways import Runaway, run_away
 from guards.guard import StepFacts
@@ -81,6 +81,7 @@ class Run:
     dt_s: float = 1.0
     short: Short | None = None
     runaway: Runaway | None = None
+    dips: Dips | None = None
     tells_temperature: bool = False
     spectrum_noise: float = 0.005
     """σ of each part of Z, relative to |Z|."""
@@ -234,6 +235,8 @@ class Run:
         voltage = np.interp(since, grid, path.voltage(current_A))
         if self.short is not None and t_s + step.duration_s > self.short.t_s:
             self._put_short(self.short, path, grid, current_A, t_s, since, voltage)
+        if self.dips is not None:
+            self.dips.put(self.rng, t_s + since, voltage)
         noise = self.rng.standard_normal(len(since))
         level_V = float(np.abs(voltage).mean()) if len(voltage) else 0.0
         sigma_V = math.hypot(self.dist.noise * level_V, self.dist.noise_V)

@@ -40,6 +40,16 @@ class Runaway:
     highest_V: float = COMPLIANCE_V
     """Where something else carries the current: the electrolyte decomposes."""
 
+    @property
+    def complete_s(self) -> float:
+        """When it counts as begun: there is no full size."""
+        return self.t_s
+
+    @property
+    def sort(self) -> str:
+        """What tells it from others of its class."""
+        return self.form
+
     def factor(self, t_s: Floats) -> Floats:
         """Return by what R is multiplied."""
         since = np.maximum(t_s - self.t_s, 0.0) / self.tau_s
