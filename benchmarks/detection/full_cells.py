@@ -21,6 +21,8 @@ Chemistry = Literal["LFP", "NMC"]
 WINDOWS: dict[Chemistry, tuple[float, float]] = {"LFP": (2.5, 3.8), "NMC": (2.8, 4.25)}
 FullCause = Literal["leak", "dips", "hard", "self-discharge"]
 CAUSES: tuple[FullCause, ...] = ("leak", "dips", "hard", "self-discharge")
+SLOW = 0.25
+"""Rate of formation, of the usual one."""
 _CHARGE = np.linspace(0.0, 1.0, 401)
 
 
@@ -68,7 +70,7 @@ class FullPlan:
 
     rate_per_h: float
     formation: int
-    """First cycles at a tenth of the rate."""
+    """First cycles at a quarter of the rate."""
     rates: tuple[float, ...]
     """Factors on the discharge rate, cycle by cycle."""
     hold: bool
@@ -98,7 +100,7 @@ class FullRun:
         """Render step after step until the run has lasted so long."""
         yield self._rest(0, 600.0)
         while self._t_s < until_s:
-            slow = 0.1 if self._cycle < self.plan.formation else 1.0
+            slow = SLOW if self._cycle < self.plan.formation else 1.0
             base_A = self.plan.rate_per_h * self.cell.capacity_C / HOUR_S * slow
             factor = self.plan.rates[self._cycle % len(self.plan.rates)] if slow == 1.0 else 1.0
             yield self._current(1, base_A)
@@ -235,7 +237,7 @@ def draw_full(rng: np.random.Generator, dist: Disturbances, dt_s: float, *, shor
     """Draw a cell, its test, and what goes wrong if anything shall."""
     chemistries: tuple[Chemistry, ...] = ("LFP", "NMC")
     capacity_C = log_uniform(rng, 1.0, 20.0)
-    rate_per_h = log_uniform(rng, 0.2, 1.0)
+    rate_per_h = log_uniform(rng, 0.33, 2.0)
     drop_V = float(rng.uniform(0.01, 0.12))
     slow = float(rng.uniform(0.1, 0.6))
     total_ohm = drop_V / (rate_per_h * capacity_C / HOUR_S)
@@ -252,7 +254,7 @@ def draw_full(rng: np.random.Generator, dist: Disturbances, dt_s: float, *, shor
     )
     plan = FullPlan(
         rate_per_h=rate_per_h,
-        formation=int(rng.choice([0, 1, 2])),
+        formation=int(rng.choice([0, 0, 1, 2])),
         rates=(1.0,) if rng.random() < 0.6 else (1.0, 1.0, 2.0, 0.5),
         hold=bool(rng.random() < 0.5),
         rest_s=float(rng.choice([60.0, 600.0, 3600.0])),
@@ -268,7 +270,7 @@ def draw_full(rng: np.random.Generator, dist: Disturbances, dt_s: float, *, shor
 
 def _draw_event(rng: np.random.Generator, plan: FullPlan) -> FullShort:
     cycle_h = 2.2 / plan.rate_per_h
-    formation_h = 10.0 * cycle_h * plan.formation
+    formation_h = cycle_h / SLOW * plan.formation
     cause = CAUSES[int(rng.integers(len(CAUSES)))]
     return FullShort(
         t_s=(formation_h + cycle_h * float(rng.uniform(1.0, 4.0))) * HOUR_S,

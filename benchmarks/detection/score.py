@@ -53,7 +53,7 @@ class Scored:
     late_s: dict[str, float] = field(default_factory=dict)
     """The same, from the time when the event had reached its size."""
     named: str = ""
-    """Kind of the final verdict after the event."""
+    """Kind of the final verdict after the event, else of the first one."""
     after_limit: int | None = None
     """Samples under current from E at its limit to the final verdict; < 0: the verdict came first."""
     cleared: int = 0
@@ -168,8 +168,8 @@ def _book(scored: Scored, told: Told, truth: Truth) -> None:
     if verdict.tier <= 2 or told.cleared:
         scored.after.setdefault("suspicion", delay)
         scored.late_s.setdefault("suspicion", late_s)
-    elif not scored.named:
-        scored.named = verdict.kind
+    if not told.cleared:
+        scored.named = scored.named or verdict.kind
     if verdict.stops:
         scored.after.setdefault("stop", delay)
         scored.late_s.setdefault("stop", late_s)
