@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test bench soak lint clean
+.PHONY: demo test bench bench-detection soak lint clean
 
 demo: .venv/.run
 	$(BIN)/sandtime demo
@@ -17,6 +17,10 @@ test: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks
+
+# The guards on the whole corpus of drawn cells: an hour.
+bench-detection: .venv/.dev
+	$(BIN)/python -m benchmarks.detection --seeds held-out --cost --lab-share 0.25 --write docs/detection_benchmark.md
 
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak --timeout 7200

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
+from benchmarks.detection import small as detection
 from benchmarks.eis import report as impedance
 from benchmarks.figures import Figure, machine, page, table
 
@@ -21,6 +22,7 @@ GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "storage": (storage.TITLE, storage.figures),
     "simulation": (simulation.TITLE, simulation.figures),
     "impedance": (impedance.TITLE, impedance.figures),
+    "detection": (detection.TITLE, detection.figures),
     "virtual_lab": (virtual_lab.TITLE, virtual_lab.figures),
 }
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.detection import corpus, report
+from benchmarks.detection import corpus, cost, report, show
 from benchmarks.detection.classes import CLASSES, SEEDS
 from benchmarks.detection.score import Scored
 from benchmarks.figures import machine
@@ -16,6 +16,10 @@ from benchmarks.figures import machine
 def main() -> None:
     """Score the runs that are asked for, print the tables, and write them if asked to."""
     arguments = _arguments()
+    if arguments.show:
+        name, number = arguments.show
+        print("\n".join(show.show(name, int(number), arguments.seeds, arguments.output)))
+        return
     names = [name for name in CLASSES if any(name.startswith(wanted) for wanted in arguments.only)]
     began_s = time.monotonic()
     results: list[Scored] = []
@@ -26,13 +30,15 @@ def main() -> None:
         if arguments.misses:
             _tell_misses(result)
     took_s = time.monotonic() - began_s
-    text = report.text(results)
+    costs = cost.figures() if arguments.cost else []
     samples = sum(r.samples for r in results)
     guards_us = 1e6 * sum(r.guards_s for r in results) / max(samples, 1)
-    print(text)
-    print(f"{samples:.3g} samples in {took_s:.0f} s; guards {guards_us:.2f} µs a sample. {machine()}")
+    print(report.text(results, costs))
+    facts = f"{samples:.3g} samples in {took_s:.0f} s; guards {guards_us:.2f} µs a sample. {machine()}"
+    print(facts)
     if arguments.write:
-        arguments.write.write_text(text, encoding="utf-8")
+        page = report.page(results, costs, facts, arguments.seeds)
+        arguments.write.write_text(page, encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,6 +49,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--lab-share", type=float, default=1.0, help="part judged by the lab rules as well")
     parser.add_argument("--misses", action="store_true", help="tell each miss and false alarm")
+    parser.add_argument("--show", nargs=2, metavar=("CLASS", "NUMBER"), help="draw one run instead")
+    parser.add_argument("-o", "--output", type=Path, default=Path("run.png"), help="where --show draws")
+    parser.add_argument("--cost", action="store_true", help="also measure what a sample costs")
     parser.add_argument("--write", type=Path, help="also write the tables to this Markdown file")
     return parser.parse_args()
 

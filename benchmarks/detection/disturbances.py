@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -55,11 +56,16 @@ class Disturbances:
     alloy: float
     """E more at the start of the first passages, until the interlayer is alloyed."""
     alloy_to: float
+    first_hours: float
+    """R of the interface at first, relative to later: what is gone after hours."""
+    first_s: float
     activation: float
-    """R of the interface at first, relative to later."""
+    """The same of what takes days."""
     activation_s: float
     activation_power: float | None
     """Of a power law; None: exponential."""
+    unrest: float
+    """Standard deviation of ln of spikes and arcs from one half-cycle to the next."""
     sine_K: float
     sine_s: float
     day_K: float
@@ -98,23 +104,35 @@ class Disturbances:
             active = 1.0 + (self.activation - 1.0) * np.exp(-t_s / self.activation_s)
         else:
             active = 1.0 + (self.activation - 1.0) * (1.0 + t_s / self.activation_s) ** -self.activation_power
+        active = active * (1.0 + (self.first_hours - 1.0) * np.exp(-t_s / self.first_s))
         drift = np.exp(self.drift * t_s / (100 * HOUR_S))
         return bulk, interface * active * drift
 
     def shape(self, phase: Floats, half_cycle: int) -> Floats:
         """Return what the charge passed in the half-cycle makes of the interfaces."""
-        shape = 1.0 + self.arc * phase**self.arc_power
+        shape = 1.0 + self.arc * self.varied(half_cycle, 1.0) * phase**self.arc_power
         if self.pores:
             shape += self.pores / (1.0 + np.exp((phase - self.pores_at) / 0.03))
         if self.alloy and half_cycle < 4:
             shape += self.alloy * 0.5**half_cycle / (1.0 + np.exp((phase - self.alloy_to) / 0.02))
         return shape
 
+    def varied(self, half_cycle: int, what: float) -> float:
+        """Return a factor that differs from one half-cycle to the next, always the same for a number."""
+        turn = math.sin(12.9898 * (half_cycle + 1) + 78.233 * what) * 43758.5453
+        even = min(max(turn - math.floor(turn), 1e-3), 1.0 - 1e-3)
+        return math.exp(self.unrest * NormalDist().inv_cdf(even))
+
     def highest(self) -> float:
         """Return about how much larger than the settled E at 25 °C the healthy E may get."""
         cold = 1.0 + 0.08 * (self.sine_K + self.day_K + 6.0 * bool(self.doors))
         charge = 1.0 + self.arc + self.pores + self.alloy
-        return (self.activation * charge + self.spike) * cold * math.exp(max(self.drift, 0.0))
+        return (
+            (self.activation * self.first_hours * charge + self.spike)
+            * (1.0 + self.unrest)
+            * cold
+            * math.exp(max(self.drift, 0.0))
+        )
 
 
 def draw_disturbances(rng: np.random.Generator, mix: Mix, hours: float) -> Disturbances:
@@ -131,17 +149,20 @@ def draw_disturbances(rng: np.random.Generator, mix: Mix, hours: float) -> Distu
         arc_power=log_uniform(rng, 3.0, 40.0),
         pores=_share(rng, 0.15, other) * float(rng.uniform(0.1, 0.8)),
         pores_at=float(rng.uniform(0.02, 0.4)),
-        alloy=_share(rng, 0.1, other) * float(rng.uniform(0.2, 3.0)),
+        alloy=_share(rng, 0.1, other) * float(rng.uniform(0.2, 2.0)),
         alloy_to=float(rng.uniform(0.05, 0.5)),
-        activation=1.0 + activates * float(rng.uniform(0.1, 2.0)),
-        activation_s=log_uniform(rng, 0.5, 30.0) * HOUR_S,
+        first_hours=1.0 + activates * float(rng.choice([0.0, rng.uniform(0.05, 0.7)])),
+        first_s=log_uniform(rng, 0.3, 3.0) * HOUR_S,
+        activation=1.0 + activates * float(rng.uniform(0.0, 2.0)),
+        activation_s=log_uniform(rng, 8.0, 60.0) * HOUR_S,
         activation_power=float(rng.uniform(0.4, 1.5)) if rng.random() < 0.4 else None,
+        unrest=float(rng.uniform(0.0, 0.2)),
         sine_K=warms * strong * float(rng.uniform(0.1, 2.0)),
         sine_s=log_uniform(rng, 600.0, 4 * HOUR_S),
-        day_K=warms * strong * float(rng.uniform(0.0, 2.0)),
+        day_K=warms * strong * float(rng.uniform(0.0, 1.0)),
         doors=_draw_doors(rng, warms * (6.0 if strong > 1.0 else 1.0), hours),
         drift=float(bool(other)) * float(rng.uniform(-0.3, 0.6)),
-        jump=_share(rng, 0.5, other) * float(rng.uniform(0.01, 0.08)),
+        jump=_share(rng, 0.5, other) * float(rng.uniform(0.005, 0.04)),
         wander=log_uniform(rng, 2e-4, 1e-2),
         wander_s=log_uniform(rng, 20.0, 2000.0),
         noise=log_uniform(rng, 2e-4, 8e-3),

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.detection.cells import Floats, log_uniform
-from benchmarks.detection.plans import Plan, PlannedStep
+from benchmarks.detection.plans import HOUR_S, Plan, PlannedStep
 
 Where = Literal["first half-cycle", "rest", "CCD step", "last seconds", "anywhere"]
 PLACES: tuple[Where, ...] = ("first half-cycle", "rest", "CCD step", "last seconds", "anywhere")
@@ -29,16 +29,65 @@ class Short:
     heals: bool = False
     """It is gone when the circuit is open, and comes back with the current."""
 
+    @property
+    def complete_s(self) -> float:
+        """When it has its full size."""
+        return self.t_s + self.fall_s
+
+    @property
+    def sort(self) -> str:
+        """What tells it from others of its class."""
+        return self.where
+
     def depth_at(self, t_s: Floats) -> Floats:
         """Return the depth without flicker: E falls evenly in its logarithm."""
         done = np.clip((t_s - self.t_s) / self.fall_s, 0.0, 1.0)
         return np.asarray(self.depth**done)
 
 
+@dataclass(frozen=True, slots=True)
+class Dips:
+    """Micro shorts from ``t_s`` on: E dips for a moment and comes back."""
+
+    t_s: float
+    per_h: float
+    depth: float
+    """Part of E that is left in a dip."""
+    lasts_s: float
+
+    @property
+    def complete_s(self) -> float:
+        """When it has its full size: they begin all at once."""
+        return self.t_s
+
+    @property
+    def sort(self) -> str:
+        """What tells it from others of its class: how long a dip lasts."""
+        return "long" if self.lasts_s > 1.0 else "short"
+
+    def put(self, rng: np.random.Generator, t_s: Floats, voltage: Floats) -> None:
+        """Put dips into the samples of one step, in place."""
+        if not len(t_s) or t_s[-1] <= self.t_s:
+            return
+        begin_s = max(float(t_s[0]), self.t_s)
+        hours = (float(t_s[-1]) - begin_s) / HOUR_S
+        for at_s in rng.uniform(begin_s, float(t_s[-1]), int(rng.poisson(self.per_h * hours))).tolist():
+            lasts_s = self.lasts_s * float(rng.uniform(0.5, 2.0))
+            first, last = np.searchsorted(t_s, [at_s, at_s + lasts_s])
+            voltage[first:last] *= self.depth ** float(rng.uniform(0.5, 1.5))
+
+
+def draw_dips(rng: np.random.Generator, plan: Plan) -> Dips:
+    """Draw micro shorts: E to about 55–90 % for 0.3 to 10 s, 5 to 60 times an hour."""
+    t_s, _ = _place(rng, plan, "anywhere")
+    return Dips(t_s, log_uniform(rng, 5.0, 60.0), float(rng.uniform(0.55, 0.9)), log_uniform(rng, 0.3, 10.0))
+
+
 def draw_hard(rng: np.random.Generator, plan: Plan, places: tuple[Where, ...] = PLACES) -> Short:
-    """Draw a hard short: E to 0.6–12 % within 10 ms to 20 s."""
-    where = places[int(rng.integers(len(places)))]
-    t_s, where = _place(rng, plan, where)
+    """Draw a hard short, at one of those places that the test has: E to 0.6–12 % within 10 ms to 20 s."""
+    steps = _first_steps(plan)
+    there = [place for place in places if any(_fits(plan, step, place) for step in steps)]
+    t_s, where = _place(rng, plan, there[int(rng.integers(len(there)))])
     return Short(
         t_s=t_s,
         depth=float(rng.uniform(0.006, 0.12)),

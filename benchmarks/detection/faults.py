@@ -12,7 +12,12 @@ from benchmarks.detection.plans import HOUR_S
 
 BURST_SHARE = 0.2
 BURST_S = 0.7
+SWITCH_S = 0.4
+"""Longest change of range."""
 UNMEASURED = (float("nan"), 9.91e37)
+
+
+RANGE_V = 10.0
 
 
 def spoil(
@@ -28,8 +33,12 @@ def spoil(
         else:
             count = 1
         voltage[at : at + count] = _outliers(rng, voltage[at : at + count])
+        in_range = np.clip(voltage[at : at + count], -RANGE_V, RANGE_V)
+        voltage[at : at + count] = np.where(
+            voltage[at : at + count] > 1e9, voltage[at : at + count], in_range
+        )
     for _ in range(int(rng.poisson(dist.ranges_per_h * hours))):
-        at, count = int(rng.integers(len(voltage))), int(rng.integers(1, 3))
+        at, count = int(rng.integers(len(voltage))), max(int(rng.uniform(0.05, SWITCH_S) / dt_s), 1)
         wrong = float(rng.uniform(0.2, 1.6))
         voltage[at : at + count] *= wrong if rng.random() < 0.6 else 1.0
         current[at : at + count] *= 1.0 if rng.random() < 0.6 else wrong

@@ -14,6 +14,8 @@ from protocols.limits import DEFAULT_LIMIT_V
 
 HOUR_S = 3600.0
 SWEEP_S = 90.0
+LOWEST_V = 2e-3
+"""A test begins with at least this E: with less, an instrument of 0.3 mV noise sees nothing."""
 HEALTHY = 0.6
 """Part of the limit of E that a healthy cell may reach."""
 Kind = Literal["constant_current", "rest", "geis"]
@@ -78,6 +80,15 @@ class Plan:
             yield from self._half_cycle(half_cycle)
             half_cycle += 1
 
+    def steps_until(self, t_s: float) -> Iterator[PlannedStep]:
+        """Yield the steps up to the one that runs at a time."""
+        end_s = 0.0
+        for step in self.steps():
+            yield step
+            end_s += step.duration_s
+            if end_s > t_s:
+                return
+
     def _level(self, half_cycle: int) -> int:
         ramps = self.kind in ("ramp of time", "ramp of capacity")
         return min(half_cycle // 2 + 1, self.levels) if ramps else 1
@@ -107,7 +118,9 @@ def within(plan: Plan, cell: LithiumCell, highest: float) -> Plan:
     current_A = plan.current_A * plan.levels
     highest_V = current_A * cell.steady_ohm(current_A) * highest
     limit_V = DEFAULT_LIMIT_V[cell.facts.electrolyte_class]
-    return replace(plan, current_A=plan.current_A * min(1.0, HEALTHY * limit_V / highest_V))
+    plan = replace(plan, current_A=plan.current_A * min(1.0, HEALTHY * limit_V / highest_V))
+    lowest_V = plan.current_A * cell.steady_ohm(plan.current_A)
+    return plan if lowest_V >= LOWEST_V else replace(plan, current_A=plan.current_A * LOWEST_V / lowest_V)
 
 
 def draw_plan(rng: np.random.Generator, cell: LithiumCell, spectra: bool) -> Plan:
@@ -115,7 +128,7 @@ def draw_plan(rng: np.random.Generator, cell: LithiumCell, spectra: bool) -> Pla
     kinds: list[PlanKind] = ["cycling", "ramp of time", "ramp of capacity", "one way"]
     kind = kinds[int(rng.choice(4, p=[0.5, 0.2, 0.15, 0.15]))]
     levels = int(rng.integers(5, 21)) if kind.startswith("ramp") else 1
-    wanted_V = log_uniform(rng, 4e-3, 0.6)
+    wanted_V = min(log_uniform(rng, 4e-3, 0.6) * levels**0.5, 0.6)
     current_A = _current_for(cell, wanted_V) / levels
     pieces = int(rng.integers(2, 6)) if spectra and kind != "one way" and rng.random() < 0.3 else 1
     return Plan(

@@ -13,9 +13,12 @@ from scipy.signal import lfilter
 from benchmarks.detection import faults
 from benchmarks.detection.cells import Complexes, Floats, LithiumCell
 from benchmarks.detection.disturbances import GRID_S, Disturbances
-from benchmarks.detection.events import Short
+from benchmarks.detection.events import Dips, Short
 from benchmarks.detection.plans import HOUR_S, Plan, PlannedStep
+from benchmarks.detection.runaways import Runaway, run_away
 from guards.guard import StepFacts
+from protocols.cell import Cell
+from protocols.limits import DEFAULT_LIMIT_V
 from protocols.measurements import Spectrum
 
 FIRST_S = np.concatenate([[0.0], np.geomspace(0.02, GRID_S, 28)])
@@ -38,6 +41,8 @@ class Stretch:
     spectrum: Spectrum | None = None
     temperatures: tuple[tuple[float, float], ...] = ()
     """Time and K of what is told of the surroundings."""
+    tripped_s: float | None = None
+    """When a limit on board opened the circuit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Run:
     rng: np.random.Generator
     dt_s: float = 1.0
     short: Short | None = None
+    runaway: Runaway | None = None
+    dips: Dips | None = None
     tells_temperature: bool = False
     spectrum_noise: float = 0.005
     """σ of each part of Z, relative to |Z|."""
@@ -100,6 +107,10 @@ class Run:
             yield self._render(step, t_s)
             t_s += step.duration_s
 
+    def facts(self) -> Cell:
+        """Return what the lab wrote down of the cell."""
+        return self.cell.facts
+
     def conductance_S(self, t_s: float) -> float:
         """Return the conductance of the short at a time, without flicker."""
         short = self.short
@@ -118,13 +129,17 @@ class Run:
         *,
         shape: float = 1.0,
         healed: bool = False,
+        rng: np.random.Generator | None = None,
     ) -> Spectrum:
-        """Measure a spectrum from a time on; ``shape``: what the charge has made of the interfaces."""
+        """Measure a spectrum from a time on; ``shape``: what the charge has made of the interfaces.
+
+        One that is no part of the test has its own ``rng``, so that the test stays as it is without it.
+        """
         f = FREQUENCY_HZ
         bulk, interface = self._factors(np.array([t_s + 0.5 * lasts_s]))
         short_S = 0.0 if healed else self.conductance_S(t_s + 0.5 * lasts_s)
         z = self.cell.impedance(f, current_A, float(bulk[0]), shape * float(interface[0]), short_S)
-        z = self._noisy(z)
+        z = self._noisy(z, rng or self.rng)
         chord = self.chord_ohm(t_s, current_A) if current_A else 0.0
         at = t_s + lasts_s * np.cumsum(1.0 / f) / float(np.sum(1.0 / f))
         return Spectrum(
@@ -163,7 +178,10 @@ class Run:
         facts = StepFacts(step.step, step.visit, step.kind, t_s, step.current_A, planned_C)
         told = self._temperatures(t_s, step.duration_s) if self.tells_temperature else ()
         if step.kind == "geis":
-            spectrum = self.spectrum(step.step, step.visit, t_s, step.current_A, step.duration_s)
+            healed = self.short is not None and self.short.heals and step.current_A == 0.0
+            spectrum = self.spectrum(
+                step.step, step.visit, t_s, step.current_A, step.duration_s, healed=healed
+            )
             none = np.empty(0)
             return Stretch(facts, step, none, none, none, none, spectrum, told)
         since = self._times(step.duration_s)
@@ -173,11 +191,34 @@ class Run:
             voltage, current = self._resting(t_s, since), np.zeros(len(since))
         charge = step.current_A * since
         faults.spoil(self.rng, self.dist, self.dt_s, voltage, current)
-        columns = (t_s + since, voltage, current, charge)
+        columns = [t_s + since, voltage, current, charge]
+        fired_s = None
+        if self.runaway is not None and driven and self._is_struck(step):
+            tail = run_away(self.runaway, self.limit_V, *columns[:3])
+            columns = [column[: tail.count] for column in columns]
+            fired_s = tail.fired_s
         arrive = faults.gaps(self.rng, self.dist, columns[0])
         if arrive is not None:
-            columns = (columns[0][arrive], voltage[arrive], current[arrive], charge[arrive])
-        return Stretch(facts, step, *columns, None, told)
+            columns = [column[arrive] for column in columns]
+        t, voltage, current, charge = columns
+        return Stretch(facts, step, t, voltage, current, charge, None, told, fired_s)
+
+    def _is_struck(self, step: PlannedStep) -> bool:
+        """Whether E runs away in this direction of the current."""
+        side = self.runaway.side if self.runaway else None
+        return side is None or (step.current_A > 0.0) == (side == "working")
+
+    @property
+    def limit_V(self) -> float:
+        """The limit of |E| that the program has."""
+        return DEFAULT_LIMIT_V[self.cell.facts.electrolyte_class]
+
+    def relaxed_V(self, t_s: float, pause_s: float, later_s: Floats, current_A: float) -> Floats:
+        """Return what a pause at open circuit takes off E at later times: the slow process relaxes."""
+        lost = float(self.cell.settled(np.array([pause_s]))[0])
+        interface = float(self._factors(np.array([t_s]))[1][0])
+        size_V = current_A * self.cell.slow_ohm * interface * lost
+        return np.asarray(size_V * (1.0 - self.cell.settled(later_s - t_s)))
 
     def _times(self, lasts_s: float) -> Floats:
         """Return when samples are taken after the step's start."""
@@ -194,6 +235,8 @@ class Run:
         voltage = np.interp(since, grid, path.voltage(current_A))
         if self.short is not None and t_s + step.duration_s > self.short.t_s:
             self._put_short(self.short, path, grid, current_A, t_s, since, voltage)
+        if self.dips is not None:
+            self.dips.put(self.rng, t_s + since, voltage)
         noise = self.rng.standard_normal(len(since))
         level_V = float(np.abs(voltage).mean()) if len(voltage) else 0.0
         sigma_V = math.hypot(self.dist.noise * level_V, self.dist.noise_V)
@@ -250,7 +293,11 @@ class Run:
         kinetic = cell.fast_ohm * interface
         if begin == 0.0 and dist.spike:
             rise = -np.expm1(-grid / 0.5)
-            size = dist.spike * (cell.bulk_ohm + cell.fast_ohm * cell.kinetics(step.current_A))
+            size = (
+                dist.spike
+                * dist.varied(step.half_cycle, 2.0)
+                * (cell.bulk_ohm + cell.fast_ohm * cell.kinetics(step.current_A))
+            )
             linear += size * rise * (1.0 + grid / dist.spike_s) ** -dist.spike_power
         return Path(linear * breath, kinetic * breath, cell.exchange_A)
 
@@ -294,12 +341,9 @@ class Run:
 
     def _current_at(self, t_s: float) -> float:
         """Return |I| at a time, in a rest that of the half-cycle before."""
-        end_s, current_A = 0.0, abs(self.plan.current_A)
-        for step in self.plan.steps():
-            end_s += step.duration_s
+        current_A = abs(self.plan.current_A)
+        for step in self.plan.steps_until(t_s):
             current_A = abs(step.current_A) or current_A
-            if end_s > t_s:
-                return current_A
         return current_A
 
     def _temperatures(self, t_s: float, lasts_s: float) -> tuple[tuple[float, float], ...]:
@@ -311,8 +355,8 @@ class Run:
                 told.append((at_s, kelvin))
         return tuple(told)
 
-    def _noisy(self, z: Complexes) -> Complexes:
-        draws = self.rng.standard_normal((2, len(z)))
+    def _noisy(self, z: Complexes, rng: np.random.Generator) -> Complexes:
+        draws = rng.standard_normal((2, len(z)))
         return np.asarray(z + np.abs(z) * self.spectrum_noise * (draws[0] + 1j * draws[1]))
 
 

@@ -7,13 +7,12 @@ import time
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from analysis.admittance_change import compare_spectra
 from analysis.kramers_kronig import summarize
-from benchmarks.detection.looks import Seen, judge_look
-from benchmarks.detection.plans import HOUR_S, SWEEP_S
-from benchmarks.detection.render import Run, Stretch
+from benchmarks.detection.bench import LOOK_S, LOOKING_STEP, Bench
+from benchmarks.detection.looks import judge_look
+from benchmarks.detection.plans import SWEEP_S
+from benchmarks.detection.render import Stretch
 from guards.guard import StepFacts
 from guards.watch import Watch
 from protocols.cell import Cell
@@ -22,14 +21,10 @@ from protocols.measurements import Spectrum, SpectrumChange
 from protocols.program import Limits, Program
 from protocols.verdicts import Verdict
 
-POLL = 32
-"""Samples of one poll: what a guard sees before the engine can act."""
-LOOK_S = 60.0
-"""How long a look takes: a rest, a small spectrum or a pulse, and opening and closing the circuit."""
-PULSE_S = 10.0
-PULSE = 0.1
-"""Of the current, in a look."""
-LOOKING_STEP = 900_000
+POLL = 16
+"""Samples of one poll: what a guard sees before the engine can act. Larger than an engine's at 1 Hz, to save
+time, except around an event."""
+BEFORE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ class Told:
 class Diary:
     """What came of a run."""
 
-    hours: float = 0.0
+    seconds: float = 0.0
     samples: int = 0
     guards_s: float = 0.0
     """CPU time spent in the watch."""
@@ -56,22 +51,28 @@ class Diary:
     final: Told | None = None
 
 
-def program_of(cell: Cell, current_max_A: float, limit_V: float | None = None) -> Program:
+def program_of(cell: Cell) -> Program:
     """Return what the guards are made from."""
-    limit_V = limit_V or DEFAULT_LIMIT_V[cell.electrolyte_class]
-    limits = Limits(voltage_min_V=-limit_V, voltage_max_V=limit_V, current_max_A=current_max_A)
+    limit_V = DEFAULT_LIMIT_V[cell.electrolyte_class]
+    low_V, high_V = cell.voltage_min_V, cell.voltage_max_V
+    limits = Limits(
+        voltage_min_V=-limit_V if low_V is None else low_V,
+        voltage_max_V=limit_V if high_V is None else high_V,
+        current_max_A=1.0,
+    )
     return Program(protocol="benchmark", cell=cell, steps=(), limits=limits)
 
 
 class Trial:
     """Tells a watch of a run and acts on its verdicts."""
 
-    def __init__(self, run: Run, event_s: float | None = None, *, eis: bool = True) -> None:
-        """``eis``: whether the channel can measure spectra, in looks too."""
-        self.run = run
+    def __init__(self, cell: Cell, bench: Bench, *, interval_s: float, event_s: float | None = None) -> None:
+        """``event_s``: from shortly before it on polls are those of an engine, one each second."""
+        self._fine_from_s = math.inf if event_s is None else event_s - BEFORE_S
+        self._fine = max(round(1.0 / interval_s), 1)
         self.diary = Diary()
-        self._watch = Watch.for_program(program_of(run.cell.facts, 1.0))
-        self._eis = eis
+        self._watch = Watch.for_program(program_of(cell))
+        self._bench = bench
         self._shift_s = 0.0
         """By how much the guards' clock is later than the run's, for the looks that were taken."""
         self._healthy: dict[bool, Spectrum] = {}
@@ -79,10 +80,8 @@ class Trial:
         self._suspected_in: set[int] = set()
         self._driven = 0
         self._skip_to_s = -math.inf
+        self._relax_from_s: float | None = None
         self._late_look: Verdict | None = None
-        self._event_s = event_s
-        self.driven_before_event = 0
-        """Samples under current that were rendered before the event."""
 
     @property
     def ended(self) -> bool:
@@ -95,15 +94,16 @@ class Trial:
             return
         self._enter(stretch.facts)
         self._skip_to_s = -math.inf
-        self._count_event(stretch)
         if stretch.spectrum is not None:
             self._tell_temperature(stretch, -1.0, stretch.spectrum.t_end_s)
             self._judge_spectrum(stretch.spectrum)
         else:
             self._samples(stretch)
+            if stretch.tripped_s is not None and not self.ended:
+                self._tripped(stretch, stretch.tripped_s)
         if self._late_look is not None and not self.ended:
             self._look_late(stretch)
-        self.diary.hours = (stretch.facts.t_s + stretch.planned.duration_s) / HOUR_S
+        self.diary.seconds = stretch.facts.t_s + stretch.planned.duration_s
 
     def _enter(self, facts: StepFacts) -> None:
         self._watch.enter(replace(facts, t_s=facts.t_s + self._shift_s))
@@ -114,7 +114,8 @@ class Trial:
         times = columns[0]
         first, last_s = 0, stretch.facts.t_s
         while first < len(times) and not self.ended:
-            poll = [column[first : first + POLL] for column in columns]
+            rows = self._fine if last_s >= self._fine_from_s else POLL
+            poll = [column[first : first + rows] for column in columns]
             now_s = poll[0][-1]
             self._tell_temperature(stretch, last_s, now_s)
             last_s = now_s
@@ -122,54 +123,61 @@ class Trial:
             if self._shift_s:
                 poll[0] = [t + self._shift_s for t in poll[0]]
             self._poll(stretch, poll, now_s)
-            first += POLL
+            first += rows
             if self._skip_to_s > now_s:
-                first = bisect_left(times, self._skip_to_s)
+                skipped = bisect_left(times, self._skip_to_s) - first
+                self._driven, first = self._driven + skipped, first + skipped
+            if self._relax_from_s is not None:
+                self._relax(stretch, self._relax_from_s, columns[1], first)
         self.diary.samples += min(first, len(times))
+
+    def _relax(self, stretch: Stretch, now_s: float, voltage: list[float], first: int) -> None:
+        """Take off E what the cell has relaxed in a look."""
+        self._relax_from_s = None
+        later = stretch.t_s[first:]
+        lost_V = self._bench.relaxed_V(stretch, now_s, later)
+        voltage[first:] = (stretch.voltage_V[first:] - lost_V).tolist()
 
     def _poll(self, stretch: Stretch, poll: list[list[float]], now_s: float) -> None:
         began_ns = time.process_time_ns()
         verdict = self._watch.samples(*poll)
         self.diary.guards_s += (time.process_time_ns() - began_ns) * 1e-9
-        if verdict is not None:
-            self._stop(stretch, verdict, poll[0], now_s)
-        for report in self._watch.take_reports():
-            self._report(stretch, report, poll[0], now_s)
+        reports = [self._told(report, poll[0], stretch) for report in self._watch.take_reports()]
+        stop = None if verdict is None else self._told(verdict, poll[0], stretch)
+        for told in reports:
+            if stop is None or told.verdict.time_s < stop.verdict.time_s:
+                self._report(stretch, told, now_s)
+        if stop is not None and not self.ended:
+            self._stop(stretch, stop, now_s)
 
-    def _stop(self, stretch: Stretch, verdict: Verdict, poll_t: list[float], now_s: float) -> None:
-        told = self._told(verdict, poll_t)
-        half_cycle = stretch.planned.half_cycle
+    def _tripped(self, stretch: Stretch, t_s: float) -> None:
+        """A limit on board has opened the circuit: ask the guards for the cause."""
+        now_s = t_s + self._shift_s
+        verdict = self._watch.tripped(now_s, "the limit of E")
+        self._end(self._told(verdict, []))
+
+    def _stop(self, stretch: Stretch, told: Told, now_s: float) -> None:
+        verdict, half_cycle = told.verdict, stretch.planned.half_cycle
         if verdict.kind != "short_circuit" or half_cycle in self._looked_in:
             self._end(told)
             return
         self._looked_in.add(half_cycle)
-        judged = judge_look(verdict, self._look(stretch, now_s))
+        judged = judge_look(verdict, self._bench.look(stretch, now_s))
         if judged.stops:
             self._end(replace(told, verdict=judged))
             return
         self.diary.told.append(replace(told, verdict=judged, cleared=True))
         self._watch.looked(verdict, healthy=True)
         # The clock has run on, and no charge has passed.
+        self._relax_from_s = now_s
         self._shift_s += LOOK_S
         self._enter(replace(stretch.facts, t_s=now_s))
 
-    def _look(self, stretch: Stretch, now_s: float) -> Seen:
-        run, current_A = self.run, PULSE * stretch.facts.set_current_A
-        healed = run.short is not None and run.short.heals
-        r_hf_ohm = r_ohm = None
-        noise = 1.0 + run.spectrum_noise * float(run.rng.standard_normal())
-        if self._eis:
-            spectrum = run.spectrum(LOOKING_STEP, 0, now_s, 0.0, 30.0, healed=healed)
-            summary = summarize(spectrum)
-            r_hf_ohm, r_ohm = summary.r_hf_ohm, summary.r_total_ohm
-        if current_A:
-            r_ohm = run.pulse_ohm(now_s, abs(current_A), PULSE_S, healed=healed) * noise
-        return Seen(now_s + self._shift_s, run.dist.offset_V, r_hf_ohm, r_ohm, current_A)
-
-    def _report(self, stretch: Stretch, verdict: Verdict, poll_t: list[float], now_s: float) -> None:
-        self.diary.told.append(self._told(verdict, poll_t))
+    def _report(self, stretch: Stretch, told: Told, now_s: float) -> None:
+        verdict = told.verdict
+        self.diary.told.append(told)
         half_cycle, current_A = stretch.planned.half_cycle, stretch.facts.set_current_A
-        wanted = verdict.tier == 2 and self._eis and current_A != 0.0 and not self.ended
+        wanted = verdict.tier == 2 and self._bench.eis and current_A != 0.0 and not self.ended
         if not wanted or half_cycle in self._suspected_in:
             return
         self._suspected_in.add(half_cycle)
@@ -177,9 +185,7 @@ class Trial:
             self._late_look = verdict
             return
         self._enter(StepFacts(LOOKING_STEP, half_cycle, "geis", now_s, current_A, None))
-        spectrum = self.run.spectrum(
-            LOOKING_STEP, half_cycle, now_s, current_A, SWEEP_S, shape=self._shape(stretch, now_s)
-        )
+        spectrum = self._bench.under_current(stretch, now_s)
         if not self._judge_spectrum(spectrum):
             self._watch.looked(verdict, healthy=True)
             self._skip_to_s = now_s + SWEEP_S
@@ -190,17 +196,10 @@ class Trial:
         verdict, self._late_look = self._late_look, None
         end_s = stretch.facts.t_s + stretch.planned.duration_s
         self._enter(StepFacts(LOOKING_STEP, stretch.planned.half_cycle, "geis", end_s, 0.0, None))
-        healed = self.run.short is not None and self.run.short.heals
-        spectrum = self.run.spectrum(LOOKING_STEP, 0, end_s, 0.0, SWEEP_S, healed=healed)
+        spectrum = self._bench.at_open_circuit(end_s)
         if not self._judge_spectrum(spectrum) and verdict is not None:
             self._watch.looked(verdict, healthy=True)
         self._shift_s += SWEEP_S
-
-    def _shape(self, stretch: Stretch, now_s: float) -> float:
-        begin, end = stretch.planned.part
-        done = (now_s - stretch.facts.t_s) / stretch.planned.duration_s
-        phase = np.array([begin + (end - begin) * done])
-        return float(self.run.dist.shape(phase, stretch.planned.half_cycle)[0])
 
     def _judge_spectrum(self, spectrum: Spectrum) -> bool:
         """Tell of a spectrum; return whether that ended the run."""
@@ -213,12 +212,13 @@ class Trial:
         driven = spectrum.current_A != 0.0
         reference = self._healthy.get(driven)
         change = None if reference is None else _change(reference, shifted)
-        verdict = self._watch.spectrum(summarize(shifted), change)
+        summary = summarize(shifted)
+        verdict = self._watch.spectrum(summary, change)
         reports = self._watch.take_reports()
         self.diary.told += [self._told(report, [shifted.t_end_s]) for report in reports]
         if verdict is not None:
             self._end(self._told(verdict, [shifted.t_end_s]))
-        elif not any(report.tier == 2 for report in reports):
+        elif summary.kk_passed and not (change is not None and change.kind == "parallel_resistor"):
             self._healthy[driven] = shifted
         return verdict is not None
 
@@ -227,12 +227,9 @@ class Trial:
             if after_s < at_s <= until_s or (after_s == stretch.facts.t_s == at_s):
                 self._watch.temperature(at_s + self._shift_s, kelvin)
 
-    def _count_event(self, stretch: Stretch) -> None:
-        if self._event_s is not None and stretch.facts.set_current_A != 0.0:
-            self.driven_before_event += int(np.searchsorted(stretch.t_s, self._event_s))
-
-    def _told(self, verdict: Verdict, poll_t: list[float]) -> Told:
-        later = sum(t > verdict.time_s for t in poll_t)
+    def _told(self, verdict: Verdict, poll_t: list[float], stretch: Stretch | None = None) -> Told:
+        driven = stretch is not None and stretch.facts.set_current_A != 0.0
+        later = sum(t > verdict.time_s for t in poll_t) if driven else 0
         return Told(verdict, verdict.time_s - self._shift_s, self._driven - later)
 
     def _end(self, told: Told) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
+from benchmarks.detection import small as detection
 from benchmarks.figures import Figure, table
 
 TINY: dict[str, Callable[[], list[Figure]]] = {
+    "detection": lambda: detection.figures(part=0.01, jobs=1),
     "guards": lambda: guards.figures(half_cycles=2),
     "language": lambda: language.figures(repeats=1),
     "latency": lambda: latency.figures(channels=1, repeats=1),
