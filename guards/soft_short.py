@@ -122,19 +122,12 @@ class SoftShort(Guard):
         self._s = _State()
 
     def enter(self, step: StepFacts) -> None:
-        """Begin to compare anew; what was suspected is accepted if nobody has looked."""
-        s = self._s
-        if s.told:
-            self._accept()
-        if s.course_ohm and len(self._recent) >= _ENOUGH:
-            s.gain = min(self._recent.median(1.0), 1.0)
-        s.score_s, s.since_s, s.samples, s.was_low, s.last_s = 0.0, None, 0, False, step.t_s
-        s.course_ohm, s.slow_last_s = 0.0, step.t_s
-        self._recent.restore(())
+        """Begin to compare anew with a passage; what was suspected is accepted if nobody could tell."""
+        if step.kind == "constant_current" and step.set_current_A != 0.0:
+            if self._s.told:
+                self._accept(found_healthy=False)
+            self._begin(step)
         self._passages.enter(step)
-        sign = (step.set_current_A > 0.0) - (step.set_current_A < 0.0)
-        if sign and sign != s.sign:
-            s.sign, s.piece_s, s.piece_ohm, s.pieces_ohm = sign, step.t_s, [], []
         self._be_calm()
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
@@ -170,7 +163,7 @@ class SoftShort(Guard):
     def looked(self, verdict: Verdict, healthy: bool) -> None:
         """The cell is healthy: what R it has now is what is expected."""
         if healthy and verdict.kind == "soft_short":
-            self._accept()
+            self._accept(found_healthy=True)
             self._be_calm()
 
     def state(self) -> State:
@@ -184,6 +177,17 @@ class SoftShort(Guard):
         self._passages.restore(state)
         self._recent.restore(cast("list[float]", state["recent"]))
         self._be_calm()
+
+    def _begin(self, step: StepFacts) -> None:
+        s = self._s
+        if s.course_ohm and len(self._recent) >= _ENOUGH:
+            s.gain = min(self._recent.median(1.0), 1.0)
+        self._recent.restore(())
+        s.score_s, s.since_s, s.samples, s.was_low, s.last_s = 0.0, None, 0, False, step.t_s
+        s.course_ohm, s.slow_last_s = 0.0, step.t_s
+        sign = 1 if step.set_current_A > 0.0 else -1
+        if sign != s.sign:
+            s.sign, s.piece_s, s.piece_ohm, s.pieces_ohm = sign, step.t_s, [], []
 
     def _be_calm(self) -> None:
         """Ask for samples again when R is to be looked up, or is low."""
@@ -275,12 +279,12 @@ class SoftShort(Guard):
             return th.resistance_ratio
         return th.resistance_ratio * math.exp(-s.allowed * math.exp((s.cleared_s - t_s) / th.cleared_s))
 
-    def _accept(self) -> None:
-        """Take R as it is now for healthy, and such a fall for no reason to look again soon."""
+    def _accept(self, *, found_healthy: bool) -> None:
+        """Take R as it is now for healthy; if it was found to be, such a fall is no reason to look again."""
         s, th = self._s, self._th
         fallen = s.now_ohm / max(s.expected_ohm, s.slow_ohm) if s.expected_ohm or s.slow_ohm else 1.0
         lasting = s.allowed * math.exp((s.cleared_s - s.last_s) / th.cleared_s)
-        if 0.0 < fallen < 1.0:
+        if found_healthy and 0.0 < fallen < 1.0:
             s.allowed = max(
                 lasting, math.log(th.resistance_ratio / (th.cleared_margin * max(fallen, 0.3))), 0.0
             )

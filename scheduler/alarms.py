@@ -142,10 +142,27 @@ def segment_ended(run: ActiveRun, end: SegmentEnd) -> None:
         _count_charge(run, broken=end.reason != "complete")
 
 
+def look_again(run: ActiveRun) -> None:
+    """A look under current could compare its spectrum with nothing: look at open circuit, if that can."""
+    course, suspicion, able = run.course, run.course.suspicion, run.able
+    wanted = run.phase == "look" and run.verdict is None and looking.is_under_current(course.looking)
+    if not wanted or suspicion is None or able is None or _is_decided(run):
+        return
+    step = _step_left(run)
+    if step is not None and run.progress.has_reference(driven=False):
+        _will_look(run, suspicion, looking.at_rest(run.program, step, able), looking.LESS_SENSITIVE)
+        course.looks_again = True
+
+
 def looked_closer(run: ActiveRun) -> None:
-    """A suspicion was looked into and the cell found healthy."""
-    if run.course.suspicion is not None and run.verdict is None:
+    """A suspicion was looked into: if there was something to compare with, the cell was found healthy."""
+    if run.course.suspicion is not None and run.verdict is None and _is_decided(run):
         run.progress.watch.looked(run.course.suspicion, True)
+
+
+def _is_decided(run: ActiveRun) -> bool:
+    suspicion = run.course.suspicion
+    return suspicion is not None and run.progress.compared_s >= suspicion.time_s
 
 
 def _judge_trip(run: ActiveRun, trip: Verdict, end: SegmentEnd) -> None:

@@ -31,6 +31,8 @@ class Course:
     """Half-cycle of the last trip: another one in it is final at once."""
     looking: tuple[Node, ...] = ()
     """Steps of the look that runs or comes next, of the engine's own making."""
+    looks_again: bool = False
+    """The look that has ended decided nothing, and ``looking`` is another one that comes next."""
     retries: int = 0
     """How often the present spectrum was measured again for a better amplitude."""
     demanded_K: float | None = None

@@ -97,9 +97,15 @@ def on_suspicion(program: Program, step: Step, able: Capabilities) -> Nodes:
     ).model_copy(update={"average": AVERAGE_UNDER_CURRENT})
     if isinstance(step, ConstantCurrent) and _left_s(step) >= SPARE * under.remaining_s:
         return (under,)
+    return at_rest(program, step, able)
+
+
+def at_rest(program: Program, step: Step, able: Capabilities) -> Nodes:
+    """Return the steps that look closer at open circuit, in the middle of a step with a current."""
+    first, amplitude_A = first_index(program), _amplitude_A(set_current_A(step), able)
     rest = Rest(index=first, label="look: open circuit", duration_s=REST_S)
-    at_rest = _spectrum(first + 2, "look: spectrum", 0.0, amplitude_A, LOWEST_UNDER_CURRENT_HZ, able)
-    return rest, at_rest
+    spectrum = _spectrum(first + 2, "look: spectrum", 0.0, amplitude_A, LOWEST_UNDER_CURRENT_HZ, able)
+    return rest, spectrum
 
 
 def is_under_current(nodes: Nodes) -> bool:

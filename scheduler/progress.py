@@ -49,6 +49,8 @@ class Progress:
         self._reports: list[Verdict] = []
         self._closed_C = 0.0
         """|charge| of all half-cycles that have closed."""
+        self.compared_s = 0.0
+        """Run time at the end of the last spectrum that could be compared with a healthy one."""
         self.begun = False
         """Whether anything was measured yet."""
         self.t_s = 0.0
@@ -164,6 +166,10 @@ class Progress:
         self.found.spectrum(spectrum, summary)
         return self._judge_spectrum(spectrum, summary) if self.judging else None
 
+    def has_reference(self, driven: bool) -> bool:
+        """Whether there is a healthy spectrum to compare with, under current or at open circuit."""
+        return self._references.known(driven)
+
     def is_news(self, temperature_K: float) -> bool:
         """Whether a temperature around the cell differs from the one that the guards know."""
         return self._known_K is None or abs(temperature_K - self._known_K) >= NEWS_K
@@ -267,6 +273,7 @@ class Progress:
             "temperatures": self.temperatures,
             "known_K": self._known_K,
             "closed_C": self._closed_C,
+            "compared_s": self.compared_s,
             "values": [
                 self.t_s,
                 self.voltage_V,
@@ -289,7 +296,7 @@ class Progress:
         self._references.restore(state["references"])
         self._place = None if state["place"] is None else Position.model_validate(state["place"])
         self._open_V, self._reference_V = _number(state["open_V"]), _number(state["reference_V"])
-        self._closed_C = float(str(state["closed_C"]))
+        self._closed_C, self.compared_s = (float(str(state[key])) for key in ("closed_C", "compared_s"))
         values = state["values"]
         if not isinstance(values, list):
             raise TypeError("values of a saved progress must be a list")
@@ -302,6 +309,9 @@ class Progress:
         driven = set_current_A(self._steps[spectrum.step]) != 0.0
         change = self._references.compare(spectrum, driven, self._known_K)
         verdict = self.watch.spectrum(summary, change)
+        if change is not None:
+            self.compared_s = spectrum.t_end_s
+        # What compares with nothing is a reference too: a short that grows from there is found.
         healthy = verdict is None and (change is None or not change.may_be_short)
         if healthy and summary.kk_passed:
             self._references.accept(spectrum, driven, self._known_K)

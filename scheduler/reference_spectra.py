@@ -35,6 +35,10 @@ class ReferenceSpectra:
     def __init__(self) -> None:
         self._references: dict[DirectCurrent, Reference] = {}
 
+    def known(self, driven: bool) -> bool:
+        """Whether there is a healthy spectrum, under current or at open circuit."""
+        return _class_of(driven) in self._references
+
     def compare(
         self, spectrum: Spectrum, driven: bool, temperature_K: float | None = None
     ) -> SpectrumChange | None:

@@ -225,7 +225,7 @@ class ActiveRun:
         )
         first = self._first_place(program.steps, phase)
         self.segment, self.phase, self.end, self.gap_possible = program, phase, None, False
-        self.course.interrupting = False
+        self.course.interrupting = self.course.looks_again = False
         self.clock.begin(self.progress.t_s, first=number == 0)
         self.progress.begin_segment(self.offset_s, self.section(phase), first)
         self.progress.judging = phase != "afterwards" and self.course.trip is None

@@ -60,6 +60,8 @@ def following(run: ActiveRun) -> Following | None:
     if run.phase == "afterwards" or run.verdict is not None:
         left = _left(run) if run.phase == "afterwards" else ()
         return Following("afterwards", left) if left else None
+    if run.course.looks_again:
+        return Following("look", run.course.looking)
     if run.phase == "suspicion" and (left := _left(run)):
         return Following("suspicion", left)
     if run.phase == "test" and run.course.suspicion is not None:
@@ -86,7 +88,7 @@ def _is_looked_into(run: ActiveRun) -> bool:
     if run.phase == "suspicion":
         return not _left(run)
     own = bool(run.program.on_suspicion or run.course.looking)
-    return run.phase == "look" or (run.phase == "test" and not own)
+    return (run.phase == "look" and not run.course.looks_again) or (run.phase == "test" and not own)
 
 
 def _left(run: ActiveRun) -> Nodes:
@@ -172,7 +174,9 @@ def ended(run: ActiveRun, end: SegmentEnd) -> None:
     alarms.segment_ended(run, end)
     run.end = _kept_place(run, end)
     if run.phase in ("suspicion", "look") and run.end.reason == "complete" and _is_looked_into(run):
-        alarms.looked_closer(run)
+        alarms.look_again(run)
+        if _is_looked_into(run):
+            alarms.looked_closer(run)
     if end.reason == "fault" and run.gap_possible:
         run.gap("the segment ended while nobody watched: its last samples may be missing")
     run.save_ticket("ended")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.replay import play
+from monitor.replay import Given, play
 
 WITH_SPECTRA = {
     "symmetric/li_llzo_li_peis_and_cycling.mpr": 8,
@@ -20,6 +20,6 @@ WITH_SPECTRA = {
 
 @pytest.mark.parametrize("name", WITH_SPECTRA)
 async def test_nothing_is_found_in_a_healthy_recording(recordings: Path, tmp_path: Path, name: str) -> None:
-    played = await play(recordings / name, tmp_path)
+    played = await play(recordings / name, tmp_path, Given())
     assert played.spectra == WITH_SPECTRA[name]
     assert played.verdicts == []
