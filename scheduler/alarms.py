@@ -101,16 +101,19 @@ def look_closer(run: ActiveRun) -> None:
     interrupted = run.phase == "test" and run.end is not None and run.end.reason == "complete"
     if suspicion is None or run.verdict is not None or not interrupted or run.course.looking:
         return
-    if run.program.on_suspicion:
-        _tell_look(run, suspicion, looking.LESS_SENSITIVE)
-        return
     step = _step_left(run)
-    if step is None or able is None or run.program.kind != "test":
+    if step is None or able is None or run.program.on_suspicion or run.program.kind != "test":
         return
-    steps = looking.on_suspicion(run.program, step, able)
+    steps = looking.on_suspicion(run.program, suspicion, step, able)
     under = looking.is_under_current(steps)
     if steps:
         _will_look(run, suspicion, steps, looking.how(steps) if under else looking.LESS_SENSITIVE)
+
+
+def own_steps_begin(run: ActiveRun) -> None:
+    """The steps that the program itself has for a suspicion come next: say what they are worth."""
+    if run.phase == "test" and run.course.suspicion is not None:
+        _tell_look(run, run.course.suspicion, looking.LESS_SENSITIVE)
 
 
 def _step_left(run: ActiveRun) -> Step | None:

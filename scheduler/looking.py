@@ -66,8 +66,8 @@ def _indices(nodes: Nodes) -> list[int]:
 
 def after_trip(program: Program, trip: Verdict, able: Capabilities) -> Nodes:
     """Return the steps that look at a cell whose circuit a trip has opened; none if nothing can look."""
-    current_A = trip.evidence.get("current_A")
-    if not isinstance(current_A, float) or not current_A:
+    current_A = _current_A(trip)
+    if not current_A:
         return ()
     first = first_index(program)
     rest = Rest(index=first, label="look: open circuit", duration_s=REST_S)
@@ -82,13 +82,13 @@ def after_trip(program: Program, trip: Verdict, able: Capabilities) -> Nodes:
     return ()
 
 
-def on_suspicion(program: Program, step: Step, able: Capabilities) -> Nodes:
+def on_suspicion(program: Program, suspicion: Verdict, step: Step, able: Capabilities) -> Nodes:
     """Return the steps that look closer in the middle of ``step``, of which the remainder is given.
 
     Under the current that runs, or at open circuit where the step is over sooner than a spectrum, or may end
-    by its voltage at any moment. None if there is no current, or the channel has no spectra.
+    by its voltage at any moment. None if no current is known, or the channel has no spectra.
     """
-    current_A = set_current_A(step)
+    current_A = set_current_A(step) or _current_A(suspicion)
     if not has_impedance(able) or not current_A:
         return ()
     first, amplitude_A = first_index(program), _amplitude_A(current_A, able)
@@ -134,6 +134,12 @@ def judged(program: Program, trip: Verdict, seen: Seen) -> Verdict:
     if trip.kind == "short_circuit":
         return judge_look(trip, seen)
     return reverse_pulse_kind(trip, seen, program.cell)
+
+
+def _current_A(verdict: Verdict) -> float:
+    """Return the current at which something was found; 0 if that is not known."""
+    value = verdict.evidence.get("current_A", 0.0)
+    return value if isinstance(value, float) else 0.0
 
 
 def _amplitude_A(current_A: float, able: Capabilities) -> float:

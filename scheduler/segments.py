@@ -108,6 +108,8 @@ def prepare(run: ActiveRun, wanted: Following) -> Program | None:
 
     Raises NotAllowedError and BusyError if the chamber can't be had.
     """
+    if wanted.phase == "suspicion":
+        alarms.own_steps_begin(run)
     left = _pass_host_nodes(run, wanted.left)
     nodes = tree.leading(left)
     if not nodes:

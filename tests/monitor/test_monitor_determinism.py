@@ -48,6 +48,7 @@ steps:
 ONE_WAY = """\
 sandtime: 1
 name: one_way
+guards: {short_circuit: {look: off}}
 steps:
   - geis: {amplitude: 0.1 mA/cm², frequency: {from: 1 MHz, to: 100 Hz}}
   - constant_current: {current: 1 mA/cm², until: {time: 2 h}}

@@ -191,8 +191,10 @@ async def test_a_spectrum_under_current_is_counted_as_current(tmp_path: Path) ->
     assert spectrum.current_A == pytest.approx(CURRENT_A)
     assert summary.current_A == pytest.approx(CURRENT_A)
     driven = samples["t_s"][samples["step"] == 2]
-    # The circuit of a simulated cell is open for no time between two segments.
+    # The circuit of a simulated cell is open for no time between two segments; a stop that comes between two
+    # samples leaves up to one interval that only the instrument knows of.
     assert np.diff(driven).max() == pytest.approx(spectrum.t_end_s - spectrum.t_start_s, abs=1.1)
-    assert half_cycle.t_end_s - half_cycle.t_start_s == pytest.approx(SECONDS, abs=0.1)
-    assert half_cycle.charge_C == pytest.approx(CURRENT_A * SECONDS, rel=1e-4)
+    assert half_cycle.t_end_s - half_cycle.t_start_s == pytest.approx(SECONDS, abs=1.0)
+    assert half_cycle.charge_C == pytest.approx(CURRENT_A * SECONDS, abs=CURRENT_A)
+    assert samples["charge_C"][-1] == pytest.approx(CURRENT_A * SECONDS, rel=1e-4)
     assert half_cycle.planned_charge_C == pytest.approx(CURRENT_A * SECONDS)
