@@ -172,7 +172,7 @@ def compare_spectra(before: Spectrum, now: Spectrum) -> Change:
     """
     pair = _pair(before, now)
     if pair is None or np.log10(pair.f[-1] / pair.f[0]) < FLAT_DECADES:
-        return Change("undecided", f"the spectra have less than {FLAT_DECADES:g} decades in common")
+        return Change("undecided", f"the spectra have less than {FLAT_DECADES:g} decades of a cell in common")
     bands = [band for band in (_band(pair, inside) for inside in decades(pair.f)) if band is not None]
     head = _band(pair, pair.head) if pair.head.sum() >= FEWEST_IN_HEAD else None
     evidence = _evidence(pair, bands, head)
@@ -275,9 +275,9 @@ def _pair(before: Spectrum, now: Spectrum) -> _Pair | None:
     earlier = interpolated(f, *early)
     leads = SIGNIFICANT * max(noise_before, noise_now, REPRODUCED)
     cell = (z.imag <= leads * np.abs(z)) & (earlier.imag <= leads * np.abs(earlier))
-    if cell.sum() < FEWEST_POINTS:
-        return None
     r_hf_ohm = high_frequency_resistance(*early)
+    if cell.sum() < FEWEST_POINTS or r_hf_ohm <= 0.0:
+        return None
     return _Pair(f[cell], earlier[cell], z[cell], noise_before, noise_now, r_hf_ohm)
 
 

@@ -65,6 +65,7 @@ temperature: 25 °C
 # capacity: 2 mAh                  # for C-rates; also per area, or per mass
 # mass: 12 mg                      # of active material, for mA/g and mAh/g
 # voltage_window: {from: 2.5 V, to: 4.3 V}          # a full or half cell needs it
+# activation_energy: 0.35 eV        # of its resistance; else a usual one of the electrolyte's class
 # temperature_window: {from: 10 °C, to: 80 °C}      # needed by protocols that set a temperature
 """
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from arcs import spectrum_of
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scripted_instrument import CURRENT_A, OHM, Bench, Impedance, driven, one_arc, program
 
-from protocols.measurements import SpectrumSummary
+from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.nodes import Geis, Repeat
 from protocols.program import Program
+from scheduler.reference_spectra import ReferenceSpectra
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 CYCLE_S = 40.0
+ohms = st.integers(-(10**12), 10**12).map(lambda micro: micro * 1e-6)
+point = st.tuples(st.floats(-3.0, 7.0), ohms, ohms)
 
 
 def sweep(index: int, current_A: float) -> Geis:
@@ -137,3 +145,25 @@ async def test_a_spectrum_that_failed_its_test_is_no_reference(bench: Bench) -> 
     assert [found.kk_passed for found in summaries] == [False, True, True, True]
     assert run.info.state == "finished"
     assert bench.store.reader.verdicts(run.number) == []
+
+
+@given(
+    st.lists(
+        st.lists(point, min_size=1, max_size=40) | st.lists(point, min_size=20, max_size=40),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_whatever_is_measured_can_be_compared(measured: list[list[tuple[float, float, float]]]) -> None:
+    """A fault here would open the circuit of a run that nothing is wrong with."""
+    before, now = (
+        spectrum_of(10.0 ** np.array(values)[:, 0], np.array(values)[:, 1] + 1j * np.array(values)[:, 2])
+        for values in measured
+    )
+    references = ReferenceSpectra()
+    references.accept(before, driven=True)
+    assert references.compare(now, driven=False) is None
+    assert isinstance(references.compare(now, driven=True), SpectrumChange)
+    other = ReferenceSpectra()
+    other.restore(json.loads(json.dumps(references.state())))
+    assert other.state() == references.state()
