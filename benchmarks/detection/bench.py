@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.kramers_kronig import summarize
 from benchmarks.detection.cells import Floats
-from benchmarks.detection.looks import Seen
+from guards.look import Seen
 from benchmarks.detection.plans import SWEEP_S
 from benchmarks.detection.render import Run, Stretch
 from protocols.measurements import Spectrum

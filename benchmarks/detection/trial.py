@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from analysis.admittance_change import compare_spectra
 from analysis.kramers_kronig import summarize
 from benchmarks.detection.bench import LOOK_S, LOOKING_STEP, Bench
-from benchmarks.detection.looks import judge_look
 from benchmarks.detection.plans import SWEEP_S
 from benchmarks.detection.render import Stretch
 from guards.guard import StepFacts
+from guards.look import judge_look
 from guards.watch import Watch
 from protocols.cell import Cell
 from protocols.limits import DEFAULT_LIMIT_V
