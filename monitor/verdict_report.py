@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ from protocols.verdicts import Verdict
 from scheduler.windows import folder_of
 from storage.reader import Reader
 
+LOOKED = {
+    "open_V": ("E at open circuit", "V"),
+    "r_hf_ohm": ("R_hf", "Ω"),
+    "r_ohm": ("R", "Ω"),
+    "current_A": ("measured with", "A"),
+}
+"""What a look measures: key → words and unit."""
 ALWAYS = ("confirm_s", "confirm_samples")
 """Thresholds that have a part in every verdict of their guard."""
 
@@ -166,15 +173,22 @@ def written(name: str, value: float) -> str:
 
 
 def _look(verdict: Verdict) -> list[str]:
+    if not verdict.look and verdict.tier == 2:
+        return ["a suspicion is looked into by a spectrum; what that confirms is a verdict of its own"]
     if not verdict.look:
         return ["the cell was not looked at"]
     result = "as healthy as before: a false alarm, the test went on" if verdict.false_alarm else "it stands"
-    numbers = ", ".join(f"{name} = {_number(value)}" for name, value in verdict.look.items())
-    return [f"{result} ({numbers})"]
+    found = verdict.look.get("found")
+    shown = [f"{name} {quantity(value, unit)}" for name, value, unit in _measured(verdict.look)]
+    return [f"{result}: {found}" if isinstance(found, str) else result, ", ".join(shown)]
 
 
-def _number(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else value
+def _measured(look: dict[str, float | str]) -> Iterator[tuple[str, float, str]]:
+    """Yield name, value and unit of what a look has measured."""
+    for key, (name, unit) in LOOKED.items():
+        value = look.get(key)
+        if isinstance(value, float):
+            yield name, value, unit
 
 
 def _no_files(found: Explained) -> str:

@@ -51,7 +51,7 @@ async def verdict_of(bench: Bench, of: Program, t_short_s: float) -> Verdict:
     run = bench.submit(of)
     bench.keep()
     await bench.until(lambda: run.number in bench.ended)
-    return bench.store.reader.verdicts(run.number)[0]
+    return next(v for v in bench.store.reader.verdicts(run.number) if v.kind == "short_circuit")
 
 
 async def test_a_verdict_says_where_it_fell(bench: Bench) -> None:
@@ -76,7 +76,7 @@ async def test_a_verdict_found_again_after_a_kill_says_the_same(bench: Bench) ->
     again = bench.recover(run.number)
     bench.keep()
     await bench.until(lambda: run.number in bench.ended)
-    (verdict,) = bench.store.reader.verdicts(run.number)
+    verdict = next(v for v in bench.store.reader.verdicts(run.number) if v.kind == "short_circuit")
     assert again.number == run.number
     assert verdict.evidence["half_cycle"] == 3.0
     assert verdict.evidence["cumulative_C_per_m2"] == pytest.approx(
@@ -241,7 +241,7 @@ async def test_an_engine_writes_the_window_of_a_stop_before_the_run_is_sealed(be
     run = bench.submit(cycling())
     await bench.until(lambda: not bench.store.reader.unsealed() and bool(bench.data(run.number, "result")))
     folder = folder_of(bench.folder, bench.store.reader.run(run.number))
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in folder.iterdir()} >= {
         "1-short_circuit.csv",
         "1-short_circuit-before.csv",
         "1-short_circuit.json",
