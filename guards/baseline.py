@@ -9,8 +9,8 @@ from guards.rolling import RollingMedian
 
 _ENOUGH = 5
 """Values of the last minute whose median stands single outliers."""
-RECENT_VALUES = 12
-"""The last minute, one value each five seconds."""
+RECENT_VALUES = 7
+"""The last minute, one value each ten seconds."""
 
 
 class Baseline:

@@ -46,8 +46,6 @@ class Calm:
     low_ohm: float = -math.inf
     """Of R = E/I. Where the current may be zero, leave both infinite."""
     high_ohm: float = math.inf
-    unbound: bool = True
-    """Whether R has no bounds; kept by :mod:`guards.watch`."""
 
     def holds(self, t_s: float, voltage_V: float, current_A: float) -> bool:
         """Whether a sample is calm: a guard that is told of it all the same has nothing to do."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from guards.courses import Courses
-from guards.guard import StepFacts
+from guards.guard import StepFacts, next_tick
 
 _FORGOTTEN = 0.05
 """A current before that counts for less leaves E above I × R_HF from the start."""
@@ -20,8 +20,6 @@ _JITTER = 0.1
 """Part by which values may come early, so that a stream of 1 Hz with jitter is kept whole."""
 _FIRST_S = 30.0
 """So long after a change of current R is looked up every second: nucleation takes 15 s (survey, §5)."""
-_FIRST_TICK_S, _TICK_S = 1.0, 5.0
-"""Later it changes over minutes. The last minute then has twelve values: enough for a median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +128,8 @@ class Passages:
         s = self._s
         if t_s < s.tick_s:
             return False
-        tick_s = _FIRST_TICK_S if t_s - s.judged_from_s < _FIRST_S else _TICK_S
-        s.tick_s = t_s + tick_s - _JITTER
+        is_first = t_s - s.judged_from_s < _FIRST_S
+        s.tick_s = t_s + 1.0 - _JITTER if is_first else next_tick(t_s)
         return True
 
     def state(self) -> dict[str, object]:

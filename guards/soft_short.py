@@ -33,7 +33,7 @@ _DEEPEST = 1.0
 """ln(expected/R) counts up to this, so that one outlier is never enough."""
 _PIECE_S, _PIECES, _PIECES_MIN = 300.0, 24, 12
 """Two hours in pieces of five minutes (survey, lesson 1), and how many of them are compared with."""
-_RECENT, _ENOUGH = 12, 5
+_RECENT, _ENOUGH = 7, 5
 """The last minute in values, and how many of them stand single outliers."""
 
 
@@ -282,7 +282,8 @@ class SoftShort(Guard):
     def _accept(self, *, found_healthy: bool) -> None:
         """Take R as it is now for healthy; if it was found to be, such a fall is no reason to look again."""
         s, th = self._s, self._th
-        fallen = s.now_ohm / max(s.expected_ohm, s.slow_ohm) if s.expected_ohm or s.slow_ohm else 1.0
+        expected_ohm = max(s.expected_ohm, s.slow_ohm)
+        fallen = s.now_ohm / expected_ohm if expected_ohm > 0.0 else 1.0
         lasting = s.allowed * math.exp((s.cleared_s - s.last_s) / th.cleared_s)
         if found_healthy and 0.0 < fallen < 1.0:
             s.allowed = max(

@@ -19,7 +19,7 @@ from guards import (
     soft_short,
     temperature,
 )
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import Guard, State, StepFacts
 from guards.over_range import MEASURABLE, OverRange
 from protocols.cell import Cell
 from protocols.errors import InvalidFileError, Problem
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     _T = TypeVar("_T", bound=DataclassInstance)
 
 _LOW = -MEASURABLE
+_NOT_CALM = (-math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
+"""Bounds of samples that nobody wants to be told of, as in ``Calm``; last, whether R has none."""
 
 
 class Watch:
@@ -45,11 +47,12 @@ class Watch:
     def __init__(self, guards: Sequence[Guard], unmeasured: OverRange | None = None) -> None:
         """``unmeasured`` is told of what no guard can judge; by default one of usual thresholds."""
         self._guards = tuple(guards)
-        self._calm = Calm()
+        self._bounds = _NOT_CALM
         self._skipped: tuple[float, float, float, float] | None = None
         """The newest sample, if nobody was told of it."""
         self._unmeasured = unmeasured or OverRange()
         self._judges = tuple(guard.sample for guard in guards)
+        self._told: tuple[Guard | OverRange, ...] = (self._unmeasured, *guards)
         self.stops = True
         """False where no circuit can be opened, as of a recording: every verdict is then a report."""
         self._reports: list[Verdict] = []
@@ -105,20 +108,20 @@ class Watch:
         visit. All samples are judged even after a verdict; further verdicts go to :meth:`take_reports`.
         """
         found: list[Verdict] = []
-        calm = self._calm
+        until_s, low_V, high_V, low_A, high_A, low_ohm, high_ohm, unbound = self._bounds
         for t, voltage, current, charge in zip(t_s, voltage_V, current_A, charge_C, strict=True):
             # Written out, since it is done for each sample. What is no number lies between no bounds.
             if (
-                t < calm.until_s
-                and calm.low_V < voltage < calm.high_V
-                and calm.low_A < current < calm.high_A
-                and (calm.unbound or calm.low_ohm < voltage / current < calm.high_ohm)
+                t < until_s
+                and low_V < voltage < high_V
+                and low_A < current < high_A
+                and (unbound or low_ohm < voltage / current < high_ohm)
                 and _LOW < charge < MEASURABLE
             ):
                 self._skipped = (t, voltage, current, charge)
             else:
                 found += self._tell(t, voltage, current, charge)
-                calm = self._calm
+                until_s, low_V, high_V, low_A, high_A, low_ohm, high_ohm, unbound = self._bounds
         return self._first_stop(found)
 
     def live(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
@@ -195,15 +198,22 @@ class Watch:
 
     def _look_up_calm(self) -> None:
         """Note which samples nobody wants to be told of."""
-        calm = self._calm = Calm()
-        calms = [self._unmeasured.calm, *[guard.calm for guard in self._guards]]
-        calm.until_s = min([own.until_s for own in calms])
-        if calm.until_s == -math.inf:
+        calms = [guard.calm for guard in self._told]
+        until_s = min([own.until_s for own in calms])
+        if until_s == -math.inf:
+            self._bounds = _NOT_CALM
             return
-        calm.low_V, calm.high_V = max(own.low_V for own in calms), min(own.high_V for own in calms)
-        calm.low_A, calm.high_A = max(own.low_A for own in calms), min(own.high_A for own in calms)
-        calm.low_ohm, calm.high_ohm = max(own.low_ohm for own in calms), min(own.high_ohm for own in calms)
-        calm.unbound = calm.low_ohm == -math.inf and calm.high_ohm == math.inf
+        low_ohm, high_ohm = max([own.low_ohm for own in calms]), min([own.high_ohm for own in calms])
+        self._bounds = (
+            until_s,
+            max([own.low_V for own in calms]),
+            min([own.high_V for own in calms]),
+            max([own.low_A for own in calms]),
+            min([own.high_A for own in calms]),
+            low_ohm,
+            high_ohm,
+            low_ohm == -math.inf and high_ohm == math.inf,
+        )
 
     def _ask(self, question: Callable[[Guard], Verdict | None]) -> Verdict | None:
         self._tell_skipped()

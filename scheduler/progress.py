@@ -164,7 +164,7 @@ class Progress:
         if self._is_open():
             self._open_V = self.voltage_V
         self.found.spectrum(spectrum, summary)
-        return self._judge_spectrum(spectrum, summary) if self.judging else None
+        return self._judged(self._judge_spectrum(spectrum, summary)) if self.judging else None
 
     def has_reference(self, driven: bool) -> bool:
         """Whether there is a healthy spectrum to compare with, under current or at open circuit."""

@@ -6,9 +6,9 @@ import numpy as np
 
 from analysis.kramers_kronig import summarize
 from benchmarks.detection.cells import Floats
-from guards.look import Seen
 from benchmarks.detection.plans import SWEEP_S
 from benchmarks.detection.render import Run, Stretch
+from guards.look import Seen
 from protocols.measurements import Spectrum
 
 LOOKING_STEP = 900_000

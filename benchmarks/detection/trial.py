@@ -17,7 +17,7 @@ from guards.look import judge_look
 from guards.watch import Watch
 from protocols.cell import Cell
 from protocols.limits import DEFAULT_LIMIT_V
-from protocols.measurements import Spectrum, SpectrumChange
+from protocols.measurements import Spectrum
 from protocols.program import Limits, Program
 from protocols.verdicts import Verdict
 
@@ -76,6 +76,8 @@ class Trial:
         self._shift_s = 0.0
         """By how much the guards' clock is later than the run's, for the looks that were taken."""
         self._healthy: dict[bool, Spectrum] = {}
+        self._decided = False
+        """Whether a spectrum of the present look could be compared with a healthy one."""
         self._looked_in: set[int] = set()
         self._suspected_in: set[int] = set()
         self._driven = 0
@@ -185,21 +187,34 @@ class Trial:
             self._late_look = verdict
             return
         self._enter(StepFacts(LOOKING_STEP, half_cycle, "geis", now_s, current_A, None))
-        spectrum = self._bench.under_current(stretch, now_s)
-        if not self._judge_spectrum(spectrum):
-            self._watch.looked(verdict, healthy=True)
-            self._skip_to_s = now_s + SWEEP_S
+        self._decided = False
+        self._skip_to_s = now_s + SWEEP_S
+        if self._judge_spectrum(self._bench.under_current(stretch, now_s)):
+            return
+        if not self._decided and False in self._healthy:
+            self._look_at_rest(half_cycle, self._skip_to_s)
+        self._looked(verdict)
+        if not self.ended:
             self._enter(replace(stretch.facts, t_s=self._skip_to_s))
+
+    def _look_at_rest(self, half_cycle: int, now_s: float) -> None:
+        """Measure a spectrum at open circuit; no charge passes, and the clock runs on."""
+        self._enter(StepFacts(LOOKING_STEP, half_cycle, "geis", now_s, 0.0, None))
+        self._judge_spectrum(self._bench.at_open_circuit(now_s))
+        self._relax_from_s = now_s
+        self._shift_s += SWEEP_S
+
+    def _looked(self, verdict: Verdict) -> None:
+        if self._decided and not self.ended:
+            self._watch.looked(verdict, healthy=True)
 
     def _look_late(self, stretch: Stretch) -> None:
         """Measure the spectrum of a suspicion at open circuit, since the step was too short for it."""
         verdict, self._late_look = self._late_look, None
-        end_s = stretch.facts.t_s + stretch.planned.duration_s
-        self._enter(StepFacts(LOOKING_STEP, stretch.planned.half_cycle, "geis", end_s, 0.0, None))
-        spectrum = self._bench.at_open_circuit(end_s)
-        if not self._judge_spectrum(spectrum) and verdict is not None:
-            self._watch.looked(verdict, healthy=True)
-        self._shift_s += SWEEP_S
+        self._decided = False
+        self._look_at_rest(stretch.planned.half_cycle, stretch.facts.t_s + stretch.planned.duration_s)
+        if verdict is not None:
+            self._looked(verdict)
 
     def _judge_spectrum(self, spectrum: Spectrum) -> bool:
         """Tell of a spectrum; return whether that ended the run."""
@@ -211,7 +226,8 @@ class Trial:
         )
         driven = spectrum.current_A != 0.0
         reference = self._healthy.get(driven)
-        change = None if reference is None else _change(reference, shifted)
+        change = None if reference is None else compare_spectra(reference, shifted).summary()
+        self._decided = self._decided or change is not None
         summary = summarize(shifted)
         verdict = self._watch.spectrum(summary, change)
         reports = self._watch.take_reports()
@@ -235,15 +251,3 @@ class Trial:
     def _end(self, told: Told) -> None:
         self.diary.told.append(told)
         self.diary.final = told
-
-
-def _change(before: Spectrum, now: Spectrum) -> SpectrumChange:
-    found = compare_spectra(before, now)
-    return SpectrumChange(
-        kind=found.kind,
-        reason=found.reason,
-        parallel_ohm=found.parallel_ohm,
-        parallel_std_ohm=found.std_ohm,
-        head_ratio=found.head_ratio,
-        low_ratio=found.low_ratio,
-    )

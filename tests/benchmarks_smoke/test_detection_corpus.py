@@ -14,10 +14,10 @@ from benchmarks.detection.bench import Bench
 from benchmarks.detection.classes import CLASSES, Drawn, draw
 from benchmarks.detection.full_cells import FullRun
 from benchmarks.detection.lab_rules import LabRules
-from benchmarks.detection.looks import Seen, judge_look
 from benchmarks.detection.render import FREQUENCY_HZ, Run, Stretch
 from benchmarks.detection.score import percentiles, rate_bound, recall_bound, score
 from benchmarks.detection.show import show
+from guards.look import Seen, judge_look
 from protocols.verdicts import Verdict
 
 SEEDS = range(12)

@@ -367,7 +367,7 @@ async def test_a_limit_in_the_spectrum_under_current_ends_the_run(bench: Bench) 
 async def test_a_trip_outranks_a_suspicion_and_looks_for_both(bench: Bench, told: Told) -> None:
     bench.instrument.can_measure_impedance()
     bench.instrument.voltage = runs_short(12.0)
-    bench.instrument.z_scale = 0.02
+    bench.instrument.z_scales = [0.02]
     bench.instrument.tick_s = 200.0
     run = bench.submit(program(driven(0, CURRENT_A, 90.0)))
     bench.keep()
