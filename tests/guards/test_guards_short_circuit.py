@@ -185,7 +185,7 @@ def test_a_short_is_told_once_while_it_lasts() -> None:
     watch = watch_of()
     answers = [tell(watch, stretch) for stretch in play(cell, plan, short=Short(5000.0, 0.05, 1.0))]
     assert sum(answer is not None for answer in answers) == 1
-    assert watch.take_reports() == []
+    assert {report.kind for report in watch.take_reports()} <= {"soft_short"}
 
 
 def test_a_ratio_in_the_protocol_replaces_the_guards_own() -> None:
