@@ -33,6 +33,8 @@ _YOUNGEST_S = 1200.0
 """A course younger than this is not from hours ago."""
 _OTHER_CURRENT = 1.05
 """Currents that differ by this factor tell how R depends on the current."""
+_OTHER_DIRECTION = 0.6
+"""R in one direction is at least this part of that in the other: an offset of 1 mV is that much of 4 mV."""
 _STEEPER, _STEEPER_BY = 2.0, 0.1
 """From one step of a ramp to the next, the slope of ln R over ln I gets steeper by this much at most: that of
 asinh(x)/x from x to 2x, for any x."""
@@ -131,7 +133,7 @@ class Courses:
         reference = self._s.reference
         if reference is None:
             return 0.0
-        return self._of(reference, charge_C) * self._warmed(reference)
+        return self._of(reference, charge_C) * self._tolerated(reference)
 
     def least_at(self, charge_C: float, bulk_ohm: float) -> float:
         """Return the least R that a healthy cell should have after an earlier passage, in Ω; 0 without one.
@@ -184,7 +186,11 @@ class Courses:
         bulk = min(bulk_ohm, course)
         steepest = max(_STEEPER * reference.slope - _STEEPER_BY, -1.0)
         least_ohm = max(bulk + (course - bulk) / grown, course * math.pow(grown, steepest))
-        return least_ohm * self._warmed(reference)
+        return least_ohm * self._tolerated(reference)
+
+    def _tolerated(self, reference: Course) -> float:
+        """Return which part of an earlier R a healthy cell keeps: by warmth, and in the other direction."""
+        return self._warmed(reference) * (1.0 if reference.sign == self._s.sign else _OTHER_DIRECTION)
 
     def _warmed(self, reference: Course) -> float:
         """Return by what R has fallen since then if the cell is warmer now; 1 if it is not, or nobody knows.

@@ -21,6 +21,9 @@ SUSPECT_TIER = 2
 def heed(run: ActiveRun, verdict: Verdict | None) -> None:
     """Note what the guards found; the first verdict that stops decides. Note what the host ends."""
     reports = run.progress.take_reports()
+    if verdict is not None and verdict.kind == "short_circuit":
+        # What stops is no mere suspicion any more.
+        reports = [report for report in reports if report.kind != "soft_short"]
     run.reports += reports
     if verdict is not None:
         _heed_stop(run, verdict)

@@ -71,7 +71,7 @@ def test_the_raw_window_is_there_and_the_guards_find_the_same_in_it(shorted: Lab
     commands = [command.split() for command in found["commands"]]
     replayed = next(command for command in commands if command[1] == "replay")
     again = sandtime(*replayed[1:], "--json", folder=shorted.folder)
-    (verdict,) = json.loads(again.stdout)["verdicts"]
+    verdict, *_ = json.loads(again.stdout)["verdicts"]
     assert verdict["kind"] == "short_circuit"
 
 
