@@ -41,6 +41,9 @@ class Thresholds(Timing):
     little less, so that four samples with jitter are enough at 1 Hz)."""
     confirm_samples: float = 4.0
     """Samples in that time (1 Hz: five gave no false alarm in 52 000 h, three one; and a look follows)."""
+    flat_ratio: float = 0.005
+    """Where nothing compares yet, after a reversal, R of a short is this flat relative to what is expected; an
+    interface that comes out of its old sign is not: with τ = 200 s it changes by 1.5 % in 3 s."""
     sparse_s: float = 5.0
     """With samples further apart than a second, this time and ``sparse_samples`` are enough."""
     sparse_samples: float = 3.0
@@ -74,6 +77,9 @@ class _State:
     warmth: Warmth = field(default_factory=Warmth)
     since_s: float | None = None
     suspects: int = 0
+    lowest_ohm: float = 0.0
+    highest_ohm: float = 0.0
+    """R since ``since_s`` lies between these."""
     low_s: float = 0.0
     told: bool = False
 
@@ -183,13 +189,15 @@ class ShortCircuit(Guard):
     def _suspect(self, t_s: float, voltage_V: float, current_A: float, resistance: float) -> Verdict | None:
         s, th = self._s, self._th
         if s.since_s is None:
-            s.since_s = t_s
+            s.since_s, s.lowest_ohm, s.highest_ohm = t_s, resistance, resistance
         s.low_s = t_s
+        s.lowest_ohm, s.highest_ohm = min(s.lowest_ohm, resistance), max(s.highest_ohm, resistance)
         s.suspects += 1
         lasted = t_s - s.since_s
         dense = lasted >= th.confirm_s and s.suspects >= th.confirm_samples
         sparse = lasted >= th.sparse_s and s.suspects >= th.sparse_samples
-        waits = t_s < self._passages.settles_at_s and abs(resistance) >= s.ohmic_ohm
+        flat = s.highest_ohm - s.lowest_ohm <= th.flat_ratio * s.expected_ohm
+        waits = t_s < self._passages.settles_at_s and abs(resistance) >= s.ohmic_ohm and not flat
         if s.told or waits or not (dense or sparse):
             return None
         s.told = True
