@@ -42,8 +42,8 @@ class Thresholds(Timing):
     confirm_samples: float = 4.0
     """Samples in that time (1 Hz: five gave no false alarm in 52 000 h, three one; and a look follows)."""
     flat_ratio: float = 0.005
-    """Where nothing compares yet, after a reversal, R of a short is this flat relative to what is expected; an
-    interface that comes out of its old sign is not: with τ = 200 s it changes by 1.5 % in 3 s."""
+    """Where nothing compares yet, after a reversal, R of a short is this flat relative to what is expected.
+    That of an interface that comes out of its old sign is not: with τ = 200 s it changes by 1.5 % in 3 s."""
     sparse_s: float = 5.0
     """With samples further apart than a second, this time and ``sparse_samples`` are enough."""
     sparse_samples: float = 3.0

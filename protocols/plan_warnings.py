@@ -128,11 +128,8 @@ def _instrument(program: Program, capabilities: Capabilities) -> Iterator[str]:
             "Steps at a given voltage have no current limit but the channel's own: "
             "write one under 'limits: {current: …}'."
         )
-    if not program.cell.shows_overpotential and set(program.guards.enabled) != {"limits"}:
-        yield (
-            f"No guard watches a {program.cell.geometry} cell for short circuits or used-up lithium yet: "
-            "it has its limits alone."
-        )
+    if program.cell.geometry == "blocking" and set(program.guards.enabled) != {"limits"}:
+        yield "No guard watches a blocking cell for short circuits: it has its limits alone."
     if capabilities.at_host_loss == "stays on":
         yield f"{capabilities.model}: the cell stays driven when the daemon dies; don't leave it unattended."
     if not capabilities.open_circuit:

@@ -8,8 +8,9 @@ stand in the run's course, saved before they are acted on; nothing here waits or
 from __future__ import annotations
 
 from drivers.instrument import SegmentEnd
+from guards.look import Seen
 from protocols import tree
-from protocols.nodes import Step, set_current_A
+from protocols.nodes import ConstantCurrent, Geis, Step, set_current_A
 from protocols.verdicts import Verdict
 from scheduler import looking
 from scheduler.run import ActiveRun
@@ -155,7 +156,7 @@ def look_again(run: ActiveRun) -> None:
     if not wanted or suspicion is None or able is None or _is_decided(run):
         return
     step = _step_left(run)
-    if step is not None and run.progress.has_reference(driven=False):
+    if step is not None and run.progress.references.known(driven=False):
         _will_look(run, suspicion, looking.at_rest(run.program, step, able), looking.LESS_SENSITIVE)
         course.looks_again = True
 
@@ -184,13 +185,25 @@ def _judge_trip(run: ActiveRun, trip: Verdict, end: SegmentEnd) -> None:
     if end.reason not in ("complete", "limit"):
         _not_looked(run, trip, f"the look was cut short: {end.message or end.reason}")
         return
-    verdict = looking.judged(run.program, trip, run.progress.seen(run.offset_s))
+    verdict = looking.judged(run.program, trip, _seen(run))
     if verdict.false_alarm:
         _count_charge(run, broken=False)
         _clear(run, trip, verdict)
     else:
         run.progress.watch.looked(trip, False)
         run.confirm(verdict)
+
+
+def _seen(run: ActiveRun) -> Seen:
+    """Return what the look has shown that ran last."""
+    progress, step = run.progress, run.progress.current_step
+    open_V = progress.position().reference_V or 0.0
+    if isinstance(step, ConstantCurrent):
+        r_ohm = looking.pulse_ohm(step, progress.voltage_V, open_V, progress.current_A)
+        return Seen(progress.t_s, open_V, None, r_ohm, progress.current_A)
+    r_hf_ohm, r_ohm = progress.found.resistances_since(run.offset_s)
+    amplitude_A = step.amplitude_A if isinstance(step, Geis) else 0.0
+    return Seen(progress.t_s, open_V, r_hf_ohm, r_ohm, amplitude_A)
 
 
 def _not_looked(run: ActiveRun, trip: Verdict, why: str) -> None:

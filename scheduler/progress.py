@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import isfinite
 
 from analysis.cycles import HalfCycleMeter
-from guards.guard import StepFacts
-from guards.look import Seen
 from guards.watch import Watch
 from protocols.decisions import Findings
 from protocols.measurements import Spectrum, SpectrumSummary
-from protocols.nodes import ConstantCurrent, Geis, Rest, Soak, Step, set_current_A
+from protocols.nodes import ConstantCurrent, Geis, Rest, Step, set_current_A
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import HalfCycle
@@ -20,8 +18,9 @@ from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
 from scheduler.evidence import placed
 from scheduler.findings import Found
-from scheduler.looking import pulse_ohm
 from scheduler.reference_spectra import ReferenceSpectra
+from scheduler.saved import number, table
+from scheduler.stepping import step_facts, stretches
 from scheduler.waiting import Settled, StepEnds, step_ends
 
 NEWS_K = 0.2 - 1e-6
@@ -39,7 +38,7 @@ class Progress:
         self.watch = Watch.for_program(program)
         self.meter = HalfCycleMeter()
         self.found = Found(program)
-        self._references = ReferenceSpectra()
+        self.references = ReferenceSpectra()
         self.closed: list[HalfCycle] = []
         """Half-cycles that have closed and were not yet taken."""
         self.step = -1
@@ -131,7 +130,7 @@ class Progress:
         charges: list[float] = []
         half_cycles: list[int] = []
         verdict: Verdict | None = None
-        for a, b in _stretches(step, visit):
+        for a, b in stretches(step, visit):
             entered = self._enter(step[a], visit[a], t[a])
             lists = (t[a:b], voltage[a:b], current[a:b])
             before_C = self._charge_C
@@ -166,10 +165,6 @@ class Progress:
         self.found.spectrum(spectrum, summary)
         return self._judged(self._judge_spectrum(spectrum, summary)) if self.judging else None
 
-    def has_reference(self, driven: bool) -> bool:
-        """Whether there is a healthy spectrum to compare with, under current or at open circuit."""
-        return self._references.known(driven)
-
     def is_news(self, temperature_K: float) -> bool:
         """Whether a temperature around the cell differs from the one that the guards know."""
         return self._known_K is None or abs(temperature_K - self._known_K) >= NEWS_K
@@ -178,16 +173,6 @@ class Progress:
         """Tell the guards of the temperature around the cell at run time ``t_s``."""
         self._known_K, self.temperatures = temperature_K, self.temperatures + 1
         return self._judged(self.watch.temperature(t_s, temperature_K))
-
-    def seen(self, since_s: float) -> Seen:
-        """Return what a look at the cell has shown whose last step is the one that runs or ran last."""
-        step, open_V = self.current_step, self._reference_V or 0.0
-        if isinstance(step, ConstantCurrent):
-            r_ohm = pulse_ohm(step, self.voltage_V, open_V, self.current_A)
-            return Seen(self.t_s, open_V, None, r_ohm, self.current_A)
-        r_hf_ohm, r_ohm = self.found.resistances_since(since_s)
-        amplitude_A = step.amplitude_A if isinstance(step, Geis) else 0.0
-        return Seen(self.t_s, open_V, r_hf_ohm, r_ohm, amplitude_A)
 
     def tripped(self, message: str) -> Verdict:
         """Name what made a limit on board open the circuit."""
@@ -265,7 +250,7 @@ class Progress:
             "fresh": self._fresh,
             "begun": self.begun,
             "found": self.found.state(),
-            "references": self._references.state(),
+            "references": self.references.state(),
             "place": None if self._place is None else self._place.model_dump(mode="json"),
             "open_V": self._open_V,
             "reference_V": self._reference_V,
@@ -285,17 +270,17 @@ class Progress:
 
     def restore(self, state: dict[str, object]) -> None:
         """Take over a state that :meth:`state` returned."""
-        self.watch.restore(_table(state["watch"]))
-        self.meter.restore(_table(state["meter"]))
+        self.watch.restore(table(state["watch"]))
+        self.meter.restore(table(state["meter"]))
         self.step, self.visit, self.samples_at_t, self.temperatures = (
             int(str(state[key])) for key in ("step", "visit", "samples_at_t", "temperatures")
         )
-        self._known_K = _number(state["known_K"])
+        self._known_K = number(state["known_K"])
         self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
-        self.found.restore(_table(state["found"]))
-        self._references.restore(state["references"])
+        self.found.restore(table(state["found"]))
+        self.references.restore(state["references"])
         self._place = None if state["place"] is None else Position.model_validate(state["place"])
-        self._open_V, self._reference_V = _number(state["open_V"]), _number(state["reference_V"])
+        self._open_V, self._reference_V = number(state["open_V"]), number(state["reference_V"])
         self._closed_C, self.compared_s = (float(str(state[key])) for key in ("closed_C", "compared_s"))
         values = state["values"]
         if not isinstance(values, list):
@@ -307,14 +292,14 @@ class Progress:
     def _judge_spectrum(self, spectrum: Spectrum, summary: SpectrumSummary) -> Verdict | None:
         """Let the guards judge a spectrum beside the last healthy one; a healthy one is the next one's."""
         driven = set_current_A(self._steps[spectrum.step]) != 0.0
-        change = self._references.compare(spectrum, driven, self._known_K)
+        change = self.references.compare(spectrum, driven, self._known_K)
         verdict = self.watch.spectrum(summary, change)
         if change is not None:
             self.compared_s = spectrum.t_end_s
         # What compares with nothing is a reference too: a short that grows from there is found.
         healthy = verdict is None and (change is None or not change.may_be_short)
         if healthy and summary.kk_passed:
-            self._references.accept(spectrum, driven, self._known_K)
+            self.references.accept(spectrum, driven, self._known_K)
         return verdict
 
     def _enter(self, step: int, visit: int, t_first_s: float) -> bool:
@@ -413,40 +398,3 @@ class Progress:
         if isfinite(voltage[-1]):
             self.voltage_V = voltage[-1]
         return charges
-
-
-def step_facts(leaf: Step, visit: int, t_s: float) -> StepFacts:
-    """What the guards are told of a step."""
-    current = set_current_A(leaf)
-    waits = leaf.waits if isinstance(leaf, Rest) else None
-    return StepFacts(
-        step=leaf.index,
-        visit=visit,
-        kind=leaf.kind,
-        t_s=t_s,
-        set_current_A=current,
-        planned_charge_C=leaf.charge_C if isinstance(leaf, ConstantCurrent) else None,
-        until_voltage_V=leaf.until_voltage_V if isinstance(leaf, ConstantCurrent) else None,
-        demanded_K=waits.target_K if isinstance(waits, Soak) else None,
-    )
-
-
-def _stretches(step: list[int], visit: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield (first, past-the-last) of each stretch that stays in one visit of one step."""
-    first = 0
-    for k in range(1, len(step)):
-        if step[k] != step[first] or visit[k] != visit[first]:
-            yield first, k
-            first = k
-    if step:
-        yield first, len(step)
-
-
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))
-
-
-def _table(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise TypeError("a saved state must be a table")
-    return value

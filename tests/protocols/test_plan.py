@@ -138,5 +138,7 @@ def test_net_and_gross_charge_are_those_of_the_written_out_program(tree: Node) -
 def test_a_cell_that_no_guard_understands_is_warned_of(cell: Cell, channel: Capabilities) -> None:
     full = cell.model_copy(update={"geometry": "full", "voltage_min_V": 2.5, "voltage_max_V": 4.0})
     text = "steps:\n  - constant_current: {current: 0.1 mA/cm², until: {time: 1 h}}\n"
-    assert any("limits alone" in warning for warning in plan_of(text, full, channel).warnings)
-    assert not any("limits alone" in warning for warning in plan_of(text, cell, channel).warnings)
+    blocking = cell.model_copy(update={"geometry": "blocking"})
+    assert any("limits alone" in warning for warning in plan_of(text, blocking, channel).warnings)
+    for watched in (full, cell):
+        assert not any("limits alone" in warning for warning in plan_of(text, watched, channel).warnings)
