@@ -20,8 +20,9 @@ NOTE = """\
 --share 0.05 --misses` looks at a part, `--show CLASS NUMBER -o run.png` at one run. Cells, tests and events
 are drawn from ranges that the literature gives; the cells share no code with the simulated ones of
 `sandtime demo`, and no threshold of a guard is known to them. Every sample of every run is rendered, at 10
-Hz too. Guards were tuned on the development seeds; the figures of this page are those of the held-out ones
-if it says so below.
+Hz too. Guards were tuned on the development seeds, and after a first look at those the generator's
+activation, doors, jumps and range switches were brought to the ranges of the survey of short detection; the
+figures of this page are those of the held-out seeds if it says so below.
 
 *Trip*: a guard opened the circuit; *final*: the look that follows did not clear it. *Suspicion*: tier 2,
 which costs a spectrum. Bounds are one-sided, of 95 % (Poisson, Clopper–Pearson). Delays count from the
