@@ -274,12 +274,15 @@ class Courses:
 
 
 def _lower_envelope(values: list[float | None], first: float, ceiling: float) -> list[float]:
-    """Fill gaps with the value before, cut at ``ceiling``, and take the lowest of each three neighbours."""
-    filled = []
-    last = first
+    """Fill gaps with the lower one of their ends, cut at ``ceiling``; take the lowest of three neighbours."""
+    last = [first]
     for value in values:
-        last = last if value is None else value
-        filled.append(min(last, ceiling))
+        last.append(last[-1] if value is None else value)
+    following = [last[-1]]
+    for value in reversed(values):
+        following.append(following[-1] if value is None else value)
+    ends = zip(last[1:], reversed(following[1:]), strict=True)
+    filled = [min(before, after, ceiling) for before, after in ends]
     lowest = (min(filled[max(k - 1, 0) : k + 2]) for k in range(len(filled)))
     # Five digits, since many courses are saved.
     return [float(f"{value:.5g}") for value in lowest]

@@ -33,6 +33,8 @@ _DEEPEST = 1.0
 """ln(expected/R) counts up to this, so that one outlier is never enough."""
 _PIECE_S, _PIECES, _PIECES_MIN = 300.0, 24, 12
 """Two hours in pieces of five minutes (survey, lesson 1), and how many of them are compared with."""
+_LONGEST_S = 120.0
+"""A sample stands for this time at most: the longest usual interval of logging."""
 _RECENT, _ENOUGH = 7, 5
 """The last minute in values, and how many of them stand single outliers."""
 
@@ -249,7 +251,8 @@ class SoftShort(Guard):
             # The samples since the last one that was told were not low.
             s.score_s, elapsed = max(0.0, s.score_s - allowed * (elapsed - 1.0)), 1.0
         s.last_s, s.was_low, s.now_ohm = t_s, low, resistance
-        s.score_s = max(0.0, s.score_s + (fall - allowed) * elapsed)
+        # Whatever happened in a gap of the data, it was not seen.
+        s.score_s = max(0.0, s.score_s + (fall - allowed) * (min(elapsed, _LONGEST_S) if low else elapsed))
         if not low:
             s.samples = 0
             s.since_s = s.since_s if s.score_s else None
@@ -266,7 +269,7 @@ class SoftShort(Guard):
             s.slow_since_s, s.slow_low_s = None, 0.0
             return False
         s.slow_since_s = t_s if s.slow_since_s is None else s.slow_since_s
-        s.slow_low_s += elapsed
+        s.slow_low_s += min(elapsed, _LONGEST_S)
         return s.slow_low_s >= th.slow_s
 
     def _limit_ratio(self, t_s: float) -> float:
