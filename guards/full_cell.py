@@ -190,6 +190,9 @@ class FullCell(Guard):
 
     def _is_low(self, voltage_V: float, level_V: float) -> bool:
         """Whether E is where it can't be: a discharge ends at its voltage and recovers from it."""
+        if voltage_V <= -self._th.drop_V:
+            # The leads are swapped: a short has no voltage of its own.
+            return False
         fell = voltage_V < level_V - self._th.drop_V
         match self._s.mode:
             case "discharge":
