@@ -95,7 +95,7 @@ class Patient:
         spectrum = spectrum.model_copy(update={"step": int(self.driven), "visit": self.measured})
         self.measured += 1
         verdict = self.progress.spectrum(spectrum, summarize(spectrum))
-        self.found += [*([verdict] if verdict else []), *self.progress.watch.take_reports()]
+        self.found += [*([verdict] if verdict else []), *self.progress.take_reports()]
         return verdict
 
     def kinds(self) -> list[tuple[str, int]]:
