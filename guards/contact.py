@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
-
-from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
+from guards.guard import TICK_S, Calm, SavedGuard, StepFacts, next_tick
 from protocols.cell import Cell
 from protocols.verdicts import Verdict
 
@@ -105,18 +103,14 @@ class _State:
     told: bool = False
 
 
-_STATE = TypeAdapter(_State)
-
-
-class Contact(Guard):
+class Contact(SavedGuard[_State]):
     """Guard of contact that is lost slowly, tier 3, once in a half-cycle."""
 
     name = "contact"
 
     def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
-        super().__init__()
+        super().__init__(_State())
         self._th = thresholds or defaults(cell)
-        self._s = _State()
         self._look_up_calm()
 
     def enter(self, step: StepFacts) -> None:
@@ -151,16 +145,6 @@ class Contact(Guard):
         s.count += 1
         self._learn_level(t_s, elapsed_s, resistance)
         return verdict
-
-    def state(self) -> State:
-        """Return the whole state, JSON-ready."""
-        state: State = _STATE.dump_python(self._s, mode="json")
-        return state
-
-    def restore(self, state: State) -> None:
-        """Take over a state that :meth:`state` returned."""
-        self._s = _STATE.validate_python(state)
-        self._look_up_calm()
 
     def _begin(self, step: StepFacts) -> None:
         """Begin a passage, or go on with one; another current is a new test."""

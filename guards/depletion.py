@@ -11,9 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from pydantic import TypeAdapter
-
-from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
+from guards.guard import TICK_S, Calm, SavedGuard, StepFacts, next_tick
 from guards.lithium import Cause, LithiumBooks, cause_of_runaway
 from guards.runaway import Rise
 from protocols.cell import Cell, ElectrolyteClass
@@ -128,20 +126,16 @@ class _State:
     told: bool = False
 
 
-_STATE = TypeAdapter(_State)
-
-
-class Depletion(Guard):
+class Depletion(SavedGuard[_State]):
     """Guard of a voltage that runs away, tier 1; names what made a limit of E on board fire, tier 0."""
 
     name = "depletion"
 
     def __init__(self, cell: Cell, limits: Limits, thresholds: Thresholds | None = None) -> None:
-        super().__init__()
+        super().__init__(_State())
         self._th = thresholds or defaults(cell)
         self._cell = cell
         self._limits = limits
-        self._s = _State()
 
     def enter(self, step: StepFacts) -> None:
         """Book the charge of the visit before and look out anew."""
@@ -186,16 +180,6 @@ class Depletion(Guard):
         cause = self._cause(current, clipped=abs(voltage) >= 0.9 * s.limit_V)
         evidence = self._evidence("limit of E fired", s.limit_V, abs(voltage), voltage, current, cause)
         return self._verdict(cause, 0, t_s, event_s, evidence)
-
-    def state(self) -> State:
-        """Return the whole state, JSON-ready."""
-        state: State = _STATE.dump_python(self._s, mode="json")
-        return state
-
-    def restore(self, state: State) -> None:
-        """Take over a state that :meth:`state` returned."""
-        self._s = _STATE.validate_python(state)
-        self._look_up_calm()
 
     def _judge(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         s, th = self._s, self._th

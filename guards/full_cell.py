@@ -11,11 +11,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import TypeAdapter
-
 from guards.charge_balance import Balance
 from guards.efficiency import Efficiency
-from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
+from guards.guard import TICK_S, Calm, SavedGuard, StepFacts, next_tick
 from guards.rest_voltage import RestVoltage
 from protocols.cell import Cell
 from protocols.program import Limits
@@ -95,21 +93,17 @@ class _State:
     """Efficiency of a cycle that has just ended, to be judged with the next sample."""
 
 
-_STATE = TypeAdapter(_State)
-
-
-class FullCell(Guard):
+class FullCell(SavedGuard[_State]):
     """Guard of cells with a cathode; tier 1 for what can't be healthy, tier 3 for what is worth knowing."""
 
     name = "full_cell"
 
     def __init__(self, cell: Cell, limits: Limits, thresholds: Thresholds | None = None) -> None:
-        super().__init__()
+        first_is = -1 if cell.geometry == "half" else 1
+        super().__init__(_State(Balance(cell.temperature_K), Efficiency(first_is)))
         self._th = thresholds or defaults(cell)
         self._cell = cell
         self._lowest_V = limits.voltage_min_V
-        first_is = -1 if cell.geometry == "half" else 1
-        self._s = _State(Balance(cell.temperature_K), Efficiency(first_is))
         self._look_up_calm()
 
     def enter(self, step: StepFacts) -> None:
@@ -154,16 +148,6 @@ class FullCell(Guard):
         if s.since_s is None or s.level_V is None:
             return None
         return self._collapse(t_s, 0, s.since_s, s.level_V)
-
-    def state(self) -> State:
-        """Return the whole state, JSON-ready."""
-        state: State = _STATE.dump_python(self._s, mode="json")
-        return state
-
-    def restore(self, state: State) -> None:
-        """Take over a state that :meth:`state` returned."""
-        self._s = _STATE.validate_python(state)
-        self._look_up_calm()
 
     def _judge(self, t_s: float, voltage_V: float, current_A: float) -> Verdict | None:
         s = self._s

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
-from guards.guard import Calm, Guard, State, StepFacts
+from guards.guard import Calm, SavedGuard, StepFacts
 from protocols.program import Limits
 from protocols.verdicts import Verdict
 
@@ -30,16 +28,13 @@ class _State:
     told: bool = False
 
 
-_STATE = TypeAdapter(_State)
-
-
-class LimitGuard(Guard):
+class LimitGuard(SavedGuard[_State]):
     """Guard of the window of E and of |I|, in samples and in live values."""
 
     name = "limits"
 
     def __init__(self, limits: Limits, thresholds: Thresholds | None = None) -> None:
-        super().__init__()
+        super().__init__(_State())
         self._th = thresholds or Thresholds()
         self._limits = limits
         self._lowest_V = limits.voltage_min_V
@@ -52,7 +47,6 @@ class LimitGuard(Guard):
             low_A=-self._largest_A,
             high_A=self._largest_A,
         )
-        self._s = _State()
         self._look_up_calm()
 
     def enter(self, step: StepFacts) -> None:
@@ -77,16 +71,6 @@ class LimitGuard(Guard):
     def tripped(self, t_s: float, message: str) -> Verdict | None:
         """Name what nobody else could name."""
         return on_board(t_s, message)
-
-    def state(self) -> State:
-        """Return the whole state, JSON-ready."""
-        state: State = _STATE.dump_python(self._s, mode="json")
-        return state
-
-    def restore(self, state: State) -> None:
-        """Take over a state that :meth:`state` returned."""
-        self._s = _STATE.validate_python(state)
-        self._look_up_calm()
 
     def _look_up_calm(self) -> None:
         """After a value outside, the next one inside ends the count, and so has to be told."""

@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
-
-from guards.guard import TICK_S, Calm, Guard, State, StepFacts, next_tick
+from guards.guard import TICK_S, Calm, SavedGuard, StepFacts, next_tick
 from protocols.cell import Cell
 from protocols.verdicts import Verdict
 
@@ -86,20 +84,16 @@ class _State:
     told: bool = False
 
 
-_STATE = TypeAdapter(_State)
-
-
-class MicroShort(Guard):
+class MicroShort(SavedGuard[_State]):
     """Guard that counts dips of E, tier 3."""
 
     name = "micro_short"
 
     def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
-        super().__init__()
+        super().__init__(_State())
         self._th = thresholds or defaults(cell)
         self._both_ways = cell.shows_overpotential
         """Whether a dip tells in both directions of the current."""
-        self._s = _State()
         self.calm = Calm(until_s=math.inf)
 
     def enter(self, step: StepFacts) -> None:
@@ -125,16 +119,6 @@ class MicroShort(Guard):
         verdict = self._judge(t_s, voltage_V * s.direction)
         self._look_up_calm()
         return verdict
-
-    def state(self) -> State:
-        """Return the whole state, JSON-ready."""
-        state: State = _STATE.dump_python(self._s, mode="json")
-        return state
-
-    def restore(self, state: State) -> None:
-        """Take over a state that :meth:`state` returned."""
-        self._s = _STATE.validate_python(state)
-        self._look_up_calm()
 
     def _judge(self, t_s: float, size_V: float) -> Verdict | None:
         """Judge E in the direction of the current."""

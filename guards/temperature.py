@@ -10,10 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
 from guards import arrhenius
-from guards.guard import Guard, State, StepFacts
+from guards.guard import SavedGuard, StepFacts
 from protocols.cell import Cell
 from protocols.verdicts import Verdict
 
@@ -55,20 +53,16 @@ class _State:
     told: bool = False
 
 
-_STATE = TypeAdapter(_State)
-
-
-class Temperature(Guard):
+class Temperature(SavedGuard[_State]):
     """Guard of the temperature around the cell, tier 3."""
 
     name = "temperature"
 
     def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
-        super().__init__()
+        super().__init__(_State())
         self._th = thresholds or defaults(cell)
         self._cell = cell
-        self._s = _State()
-        self._set_calm()
+        self._look_up_calm()
 
     def enter(self, step: StepFacts) -> None:
         """Take notice of a wait for a temperature: what is demanded is no drift."""
@@ -77,7 +71,7 @@ class Temperature(Guard):
             s.soaking, s.outside_since_s, s.told = True, None, False
         elif s.soaking:
             s.soaking, s.settled, s.reference_K = False, s.first_s is not None, s.newest_K
-        self._set_calm()
+        self._look_up_calm()
 
     def temperature(self, t_s: float, temperature_K: float) -> Verdict | None:
         """Judge a temperature that is new."""
@@ -92,25 +86,15 @@ class Temperature(Guard):
             s.reference_K = temperature_K
             return None
         verdict = self._judge(t_s, temperature_K - s.reference_K)
-        self._set_calm()
+        self._look_up_calm()
         return verdict
 
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Look whether a drift has lasted."""
         verdict = self._lasting(t_s)
         if verdict is not None:
-            self._set_calm()
+            self._look_up_calm()
         return verdict
-
-    def state(self) -> State:
-        """Return the whole state, JSON-ready."""
-        state: State = _STATE.dump_python(self._s, mode="json")
-        return state
-
-    def restore(self, state: State) -> None:
-        """Take over a state that :meth:`state` returned."""
-        self._s = _STATE.validate_python(state)
-        self._set_calm()
 
     def _judge(self, t_s: float, off_K: float) -> Verdict | None:
         s, th = self._s, self._th
@@ -165,7 +149,7 @@ class Temperature(Guard):
             kind="temperature_drift", tier=3, time_s=t_s, event_s=event_s, message=message, evidence=evidence
         )
 
-    def _set_calm(self) -> None:
+    def _look_up_calm(self) -> None:
         """No sample matters but the first after a drift has lasted."""
         s = self._s
         waits = s.outside_since_s is not None and not s.told
