@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from guards.courses import Courses
-from guards.guard import StepFacts, next_tick
+from guards.guard import Calm, StepFacts, next_tick
 
 _FORGOTTEN = 0.05
 """A current before that counts for less leaves E above I × R_HF from the start."""
@@ -84,11 +84,6 @@ class Passages:
         return self._s.judged_from_s
 
     @property
-    def tick_s(self) -> float:
-        """Run time at which R is to be looked up and learnt again."""
-        return self._s.tick_s
-
-    @property
     def settles_at_s(self) -> float:
         """Run time before which nothing that R is compared with holds."""
         return self._s.settles_at_s
@@ -131,6 +126,19 @@ class Passages:
         is_first = t_s - s.judged_from_s < _FIRST_S
         s.tick_s = t_s + 1.0 - _JITTER if is_first else next_tick(t_s)
         return True
+
+    def calm(self, low_ohm: float) -> Calm:
+        """Return which samples tell nothing new: until R is to be looked up, those above this R."""
+        s = self._s
+        if not s.driven:
+            return Calm(until_s=math.inf)
+        calm = Calm(until_s=max(s.tick_s, s.judged_from_s), low_ohm=low_ohm)
+        least_A = self._timing.current_fraction * abs(s.set_current_A)
+        if s.set_current_A > 0.0:
+            calm.low_A = least_A
+        else:
+            calm.high_A = -least_A
+        return calm
 
     def state(self) -> dict[str, object]:
         """Return the whole state, JSON-ready."""

@@ -23,8 +23,6 @@ from protocols.cell import Cell
 from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.verdicts import Verdict
 
-_NEVER_S = math.inf
-
 
 @dataclass(frozen=True, slots=True)
 class Thresholds(Timing):
@@ -160,17 +158,8 @@ class ShortCircuit(Guard):
     def _be_calm(self) -> None:
         """Ask for samples again when R is to be looked up, or is low."""
         s, passages = self._s, self._passages
-        calm = self.calm = Calm()
-        if not passages.driven:
-            calm.until_s = _NEVER_S
-        elif s.since_s is None and not s.told:
-            least_A = self._th.current_fraction * abs(passages.set_current_A)
-            calm.until_s = max(passages.tick_s, passages.begins_at_s)
-            calm.low_ohm = s.limit_ohm
-            if passages.set_current_A > 0.0:
-                calm.low_A = least_A
-            else:
-                calm.high_A = -least_A
+        waits = passages.driven and (s.since_s is not None or s.told)
+        self.calm = Calm() if waits else passages.calm(s.limit_ohm)
 
     def _look_up(self, t_s: float, charge_C: float) -> None:
         """Bring the limit up to date; once a second or less often."""

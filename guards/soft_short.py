@@ -28,7 +28,6 @@ from protocols.cell import Cell
 from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.verdicts import Verdict
 
-_NEVER_S = math.inf
 _DEEPEST = 1.0
 """ln(expected/R) counts up to this, so that one outlier is never enough."""
 _PIECE_S, _PIECES, _PIECES_MIN = 300.0, 24, 12
@@ -194,17 +193,8 @@ class SoftShort(Guard):
     def _be_calm(self) -> None:
         """Ask for samples again when R is to be looked up, or is low."""
         s, passages = self._s, self._passages
-        calm = self.calm = Calm()
-        if not passages.driven:
-            calm.until_s = _NEVER_S
-        elif not s.was_low:
-            least_A = self._th.current_fraction * abs(passages.set_current_A)
-            calm.until_s = max(passages.tick_s, passages.begins_at_s)
-            calm.low_ohm = 0.0 if s.told else s.limit_ratio * s.expected_ohm
-            if passages.set_current_A > 0.0:
-                calm.low_A = least_A
-            else:
-                calm.high_A = -least_A
+        limit_ohm = 0.0 if s.told else s.limit_ratio * s.expected_ohm
+        self.calm = Calm() if passages.driven and s.was_low else passages.calm(limit_ohm)
 
     def _look_up(self, t_s: float, charge_C: float) -> None:
         """Bring what is expected up to date."""
@@ -221,7 +211,7 @@ class SoftShort(Guard):
         known = len(self._recent) >= _ENOUGH
         if s.course_ohm:
             # Relative to the last passage, so that a nucleation spike is no level to fall from.
-            lasting = passages.is_settled(t_s) and known
+            lasting = known and t_s - passages.begins_at_s >= th.recent_s
             s.expected_ohm = s.course_ohm * (self._recent.median(1.0) if lasting else s.gain)
         else:
             steady = known and t_s >= passages.begins_at_s + th.steady_after_s
