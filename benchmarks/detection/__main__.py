@@ -34,7 +34,10 @@ def main() -> None:
     samples = sum(r.samples for r in results)
     guards_us = 1e6 * sum(r.guards_s for r in results) / max(samples, 1)
     print(report.text(results, costs))
-    facts = f"{samples:.3g} samples in {took_s:.0f} s; guards {guards_us:.2f} µs a sample. {machine()}"
+    part = f"{100 * arguments.share:g} % of the corpus"
+    facts = (
+        f"{part}: {samples:.3g} samples in {took_s:.0f} s; guards {guards_us:.2f} µs a sample. {machine()}"
+    )
     print(facts)
     if arguments.write:
         page = report.page(results, costs, facts, arguments.seeds)
