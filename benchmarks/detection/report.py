@@ -16,7 +16,7 @@ from benchmarks.figures import table as figures_table
 
 PER_H = 10_000.0
 NOTE = """\
-`make bench-detection` writes this page in about an hour; `python -m benchmarks.detection --only hard
+`make bench-detection` writes this page in about three hours; `python -m benchmarks.detection --only hard
 --share 0.05 --misses` looks at a part, `--show CLASS NUMBER -o run.png` at one run. Cells, tests and events
 are drawn from ranges that the literature gives; the cells share no code with the simulated ones of
 `sandtime demo`, and no threshold of a guard is known to them. Every sample of every run is rendered, at 10
