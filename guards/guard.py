@@ -56,7 +56,10 @@ class Calm:
             t_s < self.until_s
             and self.low_V < voltage_V < self.high_V
             and self.low_A < current_A < self.high_A
-            and (self.high_ohm == math.inf or self.low_ohm < voltage_V / current_A < self.high_ohm)
+            and (
+                (self.low_ohm == -math.inf and self.high_ohm == math.inf)
+                or self.low_ohm < voltage_V / current_A < self.high_ohm
+            )
         )
 
 

@@ -43,7 +43,7 @@ class Thresholds(Timing):
     """When it is suspected. From the survey of short detection, sections 6 and 7, unless another is named."""
 
     resistance_ratio: float = 0.7
-    """R below this × what is expected counts (k = 0.36; the survey's 0.3 suspects twice as often)."""
+    """R below this × what is expected counts (k = 0.36, the survey's 0.3; a fall to 0.6 is below both)."""
     weight_s: float = 5.5
     """So many seconds of a fall to 1/e beyond that are a suspicion; a fall to 0.6 takes 36 s (survey: 4)."""
     cleared_margin: float = 0.85

@@ -189,7 +189,10 @@ class Watch:
         return [self._named(verdict) for verdict in signed if verdict is not None]
 
     def _not_measured(self, t_s: float, voltage_V: float, current_A: float) -> list[Verdict]:
-        return _known(_signed(self._unmeasured.name, self._unmeasured.missed(t_s, voltage_V, current_A)))
+        """Count what is no measurement; the next one that is ends the count, and so has to be told."""
+        verdict = self._unmeasured.missed(t_s, voltage_V, current_A)
+        self._look_up_calm()
+        return _known(_signed(self._unmeasured.name, verdict))
 
     def _tell_skipped(self) -> None:
         """Tell of the newest sample, which is calm, so that no guard's charge stays behind."""

@@ -169,3 +169,13 @@ def test_whatever_comes_states_are_finite_and_survive_saving(
         restored = watch_of()
         restored.restore(json.loads(saved))
         assert restored.state() == watch.state()
+
+
+def test_missing_values_with_measured_ones_between_are_no_time_without_a_measurement() -> None:
+    """What lies between them need be told to no other guard, and ends the count all the same."""
+    watch = watch_of()
+    watch.enter(StepFacts(0, 0, "constant_current", 0.0, 1e-3, 3.6))
+    times = [float(k) for k in range(1, 1800)]
+    voltage = [NAN if k > 900 and k % 10 in (1, 4, 7) else 0.1 for k in range(1, 1800)]
+    assert watch.samples(times, voltage, [1e-3] * len(times), [1e-3 * t for t in times]) is None
+    assert watch.take_reports() == []
