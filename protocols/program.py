@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -28,20 +28,24 @@ class Limits(Frozen):
     current_max_A: float
 
 
+GuardName = Literal[
+    "short_circuit",
+    "soft_short",
+    "depletion",
+    "contact",
+    "micro_short",
+    "full_cell",
+    "impedance",
+    "temperature",
+    "limits",
+]
+"""The guards that a protocol may set or switch off."""
+
+
 class GuardSettings(Frozen):
     """Which guards watch, and thresholds that a protocol changes."""
 
-    enabled: tuple[str, ...] = (
-        "short_circuit",
-        "soft_short",
-        "depletion",
-        "contact",
-        "micro_short",
-        "full_cell",
-        "impedance",
-        "temperature",
-        "limits",
-    )
+    enabled: tuple[str, ...] = get_args(GuardName)
     overrides: dict[str, dict[str, float]] = {}
     """Guard → threshold → value; names as in the guard's own ``Thresholds``."""
     look: bool = True

@@ -18,7 +18,7 @@ from protocols.errors import InvalidFileError, Problem, QuantityError, nearest
 from protocols.fields import CURRENTS, Count, Duration, VoltageWindow, read_kelvin
 from protocols.includes import Includes, Reader, folder_reader, stored_reader
 from protocols.parameters import Parameters
-from protocols.program import GuardSettings
+from protocols.program import GuardName, GuardSettings
 from protocols.spectra import SpectrumStep
 from protocols.steps import Step
 from protocols.units import Amount, KindName, parse_amount
@@ -157,17 +157,6 @@ def _read_threshold(name: str, value: object) -> float:
         raise wrong(f"{name}: {error}", error.hint) from error
 
 
-GuardName = Literal[
-    "short_circuit",
-    "soft_short",
-    "depletion",
-    "contact",
-    "micro_short",
-    "full_cell",
-    "impedance",
-    "temperature",
-    "limits",
-]
 GuardBlock = Annotated[
     dict[str, float] | bool,
     PlainValidator(_read_guard),
