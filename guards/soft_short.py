@@ -34,6 +34,8 @@ _PIECE_S, _PIECES, _PIECES_MIN = 300.0, 24, 12
 """Two hours in pieces of five minutes (survey, lesson 1), and how many of them are compared with."""
 _LONGEST_S = 120.0
 """A sample stands for this time at most: the longest usual interval of logging."""
+_LEAST_RATIO = 1e-6
+"""Whoever writes a ratio of 0 wants nothing to be low, and its logarithm would be no number."""
 _RECENT, _ENOUGH = 7, 5
 """The last minute in values, and how many of them stand single outliers."""
 
@@ -116,6 +118,7 @@ class SoftShort(Guard):
     def __init__(self, cell: Cell, thresholds: Thresholds | None = None) -> None:
         super().__init__()
         th = self._th = thresholds or defaults(cell)
+        self._ratio = max(th.resistance_ratio, _LEAST_RATIO)
         self._courses = Courses(th.course_max, cell, keeps_past=True)
         self._passages = Passages(th, self._courses)
         self._recent = RollingMedian(_RECENT)
@@ -255,7 +258,7 @@ class SoftShort(Guard):
         """Weigh a sample by the slow rule; return whether it is enough."""
         s, th = self._s, self._th
         elapsed, s.slow_last_s = t_s - s.slow_last_s, t_s
-        if resistance >= min(th.slow_ratio, self._limit_ratio(t_s)) * s.slow_ohm:
+        if resistance >= min(th.slow_ratio, s.limit_ratio) * s.slow_ohm:
             s.slow_since_s, s.slow_low_s = None, 0.0
             return False
         s.slow_since_s = t_s if s.slow_since_s is None else s.slow_since_s
@@ -267,10 +270,8 @@ class SoftShort(Guard):
 
         It is less for a while after a fall that was none.
         """
-        s, th = self._s, self._th
-        if not s.allowed:
-            return th.resistance_ratio
-        return th.resistance_ratio * math.exp(-s.allowed * math.exp((s.cleared_s - t_s) / th.cleared_s))
+        s = self._s
+        return self._ratio * math.exp(-s.allowed * math.exp((s.cleared_s - t_s) / self._th.cleared_s))
 
     def _accept(self, *, found_healthy: bool) -> None:
         """Take R as it is now for healthy; if it was found to be, such a fall is no reason to look again."""
@@ -279,9 +280,7 @@ class SoftShort(Guard):
         fallen = s.now_ohm / expected_ohm if expected_ohm > 0.0 else 1.0
         lasting = s.allowed * math.exp((s.cleared_s - s.last_s) / th.cleared_s)
         if found_healthy and 0.0 < fallen < 1.0:
-            s.allowed = max(
-                lasting, math.log(th.resistance_ratio / (th.cleared_margin * max(fallen, 0.3))), 0.0
-            )
+            s.allowed = max(lasting, math.log(self._ratio / (th.cleared_margin * max(fallen, 0.3))), 0.0)
             s.cleared_s = s.last_s
         if s.course_ohm > 0.0:
             self._courses.accept(min(max(s.now_ohm / s.course_ohm, 0.05), 1.0))
@@ -296,7 +295,7 @@ class SoftShort(Guard):
         expected, ratio, since_s = s.expected_ohm, s.limit_ratio, s.since_s
         criterion = f"R < resistance_ratio × {'same phase' if s.course_ohm else 'last minute'}"
         if not fast:
-            expected, ratio, since_s = s.slow_ohm, th.slow_ratio, s.slow_since_s
+            expected, ratio, since_s = s.slow_ohm, min(th.slow_ratio, s.limit_ratio), s.slow_since_s
             criterion = "R < slow_ratio × hours ago"
         event_s = t_s if since_s is None else since_s
         message = (

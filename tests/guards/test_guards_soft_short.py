@@ -94,6 +94,12 @@ def test_a_restored_guard_suspects_the_same() -> None:
     assert before + suspicions(iter(stretches[5:]), fresh) == whole
 
 
+def test_a_ratio_of_nothing_suspects_nothing() -> None:
+    watch = watch_of(soft_short={"resistance_ratio": 0.0, "slow_ratio": 0.0})
+    plan = cycling(4.0, 5e-4, HOUR, 60.0)
+    assert suspicions(play(quiet_cell(1), plan, short=Short(2.3 * HOUR, 0.5, 1.0)), watch) == []
+
+
 def test_a_higher_current_is_no_fall() -> None:
     """Butler–Volmer: R falls when the current grows tenfold, E does not."""
     plan = [*cycling(2.0, 1e-4, HOUR, 60.0), *cycling(2.0, 1e-3, HOUR, 60.0)]
