@@ -8,6 +8,7 @@ formed at rest, the last minute alone 28 %).
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass, field
 from statistics import median
@@ -91,6 +92,8 @@ class Courses:
         self._cell = cell
         self._keeps_past = keeps_past
         self._s = _State()
+        self._before: tuple[int, Course | None] = (0, None)
+        """The best one of so many past courses, for this passage."""
 
     def begin(
         self, step: int, t_s: float, current_A: float, start: float, planned_charge_C: float | None
@@ -109,6 +112,7 @@ class Courses:
         s.tail_ohm = []
         s.open_ohm = [None] * _BINS
         s.reference = self._best(s.courses)
+        self._before = (0, None)
 
     def be_at(self, temperature_K: float | None) -> None:
         """Take notice of the temperature that the cell may have, by which what is expected is corrected."""
@@ -147,9 +151,11 @@ class Courses:
 
     def least_before(self, t_s: float, charge_C: float, bulk_ohm: float) -> float:
         """Return the same for the youngest passage before ``t_s``, or the oldest one; 0 without one."""
-        past = self._s.past
-        old = [course for course in past if course.t_s <= t_s] or past[:1]
-        best = self._best([course for course in old if course.t_s <= self._s.began_s - _YOUNGEST_S])
+        past, latest_s = self._s.past, self._s.began_s - _YOUNGEST_S
+        old = max(bisect.bisect_right(past, t_s, key=lambda course: course.t_s), 1)
+        if old != self._before[0]:
+            self._before = old, self._best([course for course in past[:old] if course.t_s <= latest_s])
+        best = self._before[1]
         return 0.0 if best is None else self._least(best, charge_C, bulk_ohm)
 
     def accept(self, ratio: float) -> None:
@@ -179,6 +185,7 @@ class Courses:
     def restore(self, state: object) -> None:
         """Take over a state that :meth:`state` returned."""
         self._s = _STATE.validate_python(state)
+        self._before = (0, None)
 
     def _least(self, reference: Course, charge_C: float, bulk_ohm: float) -> float:
         course = self._of(reference, charge_C)

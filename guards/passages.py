@@ -18,6 +18,8 @@ _FORGOTTEN = 0.05
 """A current before that counts for less leaves E above I × R_HF from the start."""
 _JITTER = 0.1
 """Part by which values may come early, so that a stream of 1 Hz with jitter is kept whole."""
+_ONSET_S = 0.3
+"""A sample so soon after a change of current may have been averaged over both currents."""
 _FIRST_S = 30.0
 """So long after a change of current R is looked up every second: nucleation takes 15 s (survey, §5)."""
 
@@ -48,6 +50,7 @@ class _State:
     set_current_A: float = 0.0
     step: int = -1
     visit: int = -1
+    began_s: float = 0.0
     judged_from_s: float = 0.0
     changed_s: float = 0.0
     tick_s: float = 0.0
@@ -111,12 +114,16 @@ class Passages:
         if s.driven:
             self._begin(step, going_on=before * step.set_current_A > 0.0)
 
-    def tells(self, t_s: float, current_A: float) -> bool:
-        """Whether a sample tells of the cell's resistance."""
+    def flows(self, t_s: float, current_A: float) -> bool:
+        """Whether E / I of a sample is a resistance, if perhaps one that has only just begun to show."""
         s = self._s
-        if not s.driven or t_s < s.judged_from_s:
+        if not s.driven or t_s < s.began_s + _ONSET_S:
             return False
         return abs(current_A) >= self._timing.current_fraction * abs(s.set_current_A)
+
+    def tells(self, t_s: float, current_A: float) -> bool:
+        """Whether a sample tells of the cell's resistance."""
+        return t_s >= self._s.judged_from_s and self.flows(t_s, current_A)
 
     def is_due(self, t_s: float) -> bool:
         """Whether R is to be looked up and learnt now; the next time is set."""
@@ -127,12 +134,16 @@ class Passages:
         s.tick_s = t_s + 1.0 - _JITTER if is_first else next_tick(t_s)
         return True
 
-    def calm(self, low_ohm: float) -> Calm:
-        """Return which samples tell nothing new: until R is to be looked up, those above this R."""
+    def calm(self, low_ohm: float, *, from_onset: bool = False) -> Calm:
+        """Return which samples tell nothing new: until R is to be looked up, those above this R.
+
+        ``from_onset``: R is looked up from the passage's onset on, not only once samples are judged.
+        """
         s = self._s
         if not s.driven:
             return Calm(until_s=math.inf)
-        calm = Calm(until_s=max(s.tick_s, s.judged_from_s), low_ohm=low_ohm)
+        first_s = s.began_s + _ONSET_S if from_onset else s.judged_from_s
+        calm = Calm(until_s=max(s.tick_s, first_s), low_ohm=low_ohm)
         least_A = self._timing.current_fraction * abs(s.set_current_A)
         if s.set_current_A > 0.0:
             calm.low_A = least_A
@@ -156,7 +167,8 @@ class Passages:
         start = s.last_A / step.set_current_A * remembered
         resumed = (step.step, step.visit) == (s.step, s.visit)
         s.step, s.visit = step.step, step.visit
-        s.judged_from_s = s.tick_s = step.t_s + timing.blank_s
+        s.began_s = s.tick_s = step.t_s
+        s.judged_from_s = step.t_s + timing.blank_s
         if not going_on:
             s.changed_s = step.t_s
         if not resumed:

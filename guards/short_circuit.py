@@ -19,6 +19,7 @@ from guards.baseline import Baseline
 from guards.courses import Courses
 from guards.guard import Calm, Guard, State, StepFacts
 from guards.passages import Passages, Timing
+from guards.rise import Rise
 from protocols.cell import Cell
 from protocols.measurements import SpectrumChange, SpectrumSummary
 from protocols.verdicts import Verdict
@@ -34,14 +35,18 @@ class Thresholds(Timing):
     """R below this × the median of the last minute, where there is no earlier passage (FUSED-B)."""
     ohmic_ratio: float = 0.5
     """R below this × R_HF of the cell's last spectrum (FUSED-B), corrected if the cell is warmer now."""
-    confirm_s: float = 2.8
-    """Shortest time that R stays low (10 Hz: bursts of outliers last 0.7 s, 3 s gave no false alarm; a
-    little less, so that four samples with jitter are enough at 1 Hz)."""
-    confirm_samples: float = 4.0
-    """Samples in that time (1 Hz: five gave no false alarm in 52 000 h, three one; and a look follows)."""
-    flat_ratio: float = 0.005
-    """Where nothing compares yet, after a reversal, R of a short is this flat relative to what is expected.
-    That of an interface that comes out of its old sign is not: with τ = 200 s it changes by 1.5 % in 3 s."""
+    confirm_s: float = 1.8
+    """Shortest time that R stays low (10 Hz: bursts of outliers last 0.7 s; a little less than 2 s, so that
+    three samples with jitter are enough at 1 Hz)."""
+    confirm_samples: float = 3.0
+    """Samples in that time (1 Hz: three gave one false alarm in 52 000 h, five none; but a look follows)."""
+    flat_per_s: float = 0.0015
+    """Where nothing compares yet, after a change of current, R of a short rises by less than this part of what
+    is expected in a second, with 99.5 % confidence. That of an interface that comes out of its old sign rises
+    faster: with τ = 200 s by 0.3 % in a second at ``baseline_ratio``."""
+    onset_per_s: float = 0.02
+    """The same in the first seconds (``blank_s``) after any change of current, where an earlier passage does
+    compare: what is over after 3 s had τ of a second, and rises by 10 % and more in each."""
     sparse_s: float = 5.0
     """With samples further apart than a second, this time and ``sparse_samples`` are enough."""
     sparse_samples: float = 3.0
@@ -75,9 +80,8 @@ class _State:
     warmth: Warmth = field(default_factory=Warmth)
     since_s: float | None = None
     suspects: int = 0
-    lowest_ohm: float = 0.0
-    highest_ohm: float = 0.0
-    """R since ``since_s`` lies between these."""
+    rise: Rise = field(default_factory=Rise)
+    """Of R since ``since_s``."""
     low_s: float = 0.0
     told: bool = False
 
@@ -108,14 +112,14 @@ class ShortCircuit(Guard):
     def sample(self, t_s: float, voltage_V: float, current_A: float, charge_C: float) -> Verdict | None:
         """Judge one sample."""
         s, passages = self._s, self._passages
-        if not passages.tells(t_s, current_A):
+        if not passages.flows(t_s, current_A):
             return None
         resistance = voltage_V / current_A
         due = passages.is_due(t_s)
         if due:
             self._look_up(t_s, charge_C)
         suspect = -s.limit_ohm < resistance < s.limit_ohm
-        if due and not (suspect and s.told):
+        if due and t_s >= passages.begins_at_s and not (suspect and s.told):
             self._baseline.learn(resistance, charge_C, suspect=suspect)
         if suspect:
             self.calm.until_s = -math.inf
@@ -159,7 +163,7 @@ class ShortCircuit(Guard):
         """Ask for samples again when R is to be looked up, or is low."""
         s, passages = self._s, self._passages
         waits = passages.driven and (s.since_s is not None or s.told)
-        self.calm = Calm() if waits else passages.calm(s.limit_ohm)
+        self.calm = Calm() if waits else passages.calm(s.limit_ohm, from_onset=True)
 
     def _look_up(self, t_s: float, charge_C: float) -> None:
         """Bring the limit up to date; once a second or less often."""
@@ -178,19 +182,25 @@ class ShortCircuit(Guard):
     def _suspect(self, t_s: float, voltage_V: float, current_A: float, resistance: float) -> Verdict | None:
         s, th = self._s, self._th
         if s.since_s is None:
-            s.since_s, s.lowest_ohm, s.highest_ohm = t_s, resistance, resistance
+            s.since_s, s.rise = t_s, Rise()
         s.low_s = t_s
-        s.lowest_ohm, s.highest_ohm = min(s.lowest_ohm, resistance), max(s.highest_ohm, resistance)
+        s.rise.add(t_s - s.since_s, resistance)
         s.suspects += 1
         lasted = t_s - s.since_s
         dense = lasted >= th.confirm_s and s.suspects >= th.confirm_samples
         sparse = lasted >= th.sparse_s and s.suspects >= th.sparse_samples
-        flat = s.highest_ohm - s.lowest_ohm <= th.flat_ratio * s.expected_ohm
-        waits = t_s < self._passages.settles_at_s and abs(resistance) >= s.ohmic_ohm and not flat
-        if s.told or waits or not (dense or sparse):
+        if s.told or not (dense or sparse) or self._may_settle(t_s, s.since_s, resistance):
             return None
         s.told = True
         return self._verdict(t_s, s.since_s, voltage_V, current_A, resistance)
+
+    def _may_settle(self, t_s: float, since_s: float, resistance: float) -> bool:
+        """Whether R may be low because the current has changed: then it rises, and that of a short does not."""
+        s, th, passages = self._s, self._th, self._passages
+        if t_s < passages.settles_at_s and abs(resistance) >= s.ohmic_ohm:
+            return s.rise.highest_per_s() > th.flat_per_s * s.expected_ohm
+        is_onset = since_s < passages.begins_at_s and t_s < passages.begins_at_s + th.confirm_s
+        return is_onset and s.rise.highest_per_s() > th.onset_per_s * s.expected_ohm
 
     def _verdict(
         self, t_s: float, since_s: float, voltage_V: float, current_A: float, resistance: float
