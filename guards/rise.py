@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 _LEAST = 4
 """Values through which a line says something, and how well."""
-_QUANTILE, _FEW, _POWER = 2.58, 4.9, 1.33
-"""Student's t of 99.5 % for ν degrees of freedom is 2.58 (1 + 4.9 ν^−1.33) within 6 % from ν = 2 on."""
+_QUANTILE, _FEW, _POWER = 2.576, 5.4, 1.36
+"""Student's t of 99.5 % for ν degrees of freedom is 2.576 (1 + 5.4 ν^−1.36) within 3 % from ν = 3 on, and
+20 % more for ν = 2."""
 
 
 @dataclass(slots=True)

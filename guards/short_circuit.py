@@ -41,9 +41,9 @@ class Thresholds(Timing):
     confirm_samples: float = 3.0
     """Samples in that time (1 Hz: three gave one false alarm in 52 000 h, five none; but a look follows)."""
     flat_per_s: float = 0.0015
-    """Where nothing compares yet, after a change of current, R of a short rises by less than this part of what
-    is expected in a second, with 99.5 % confidence. That of an interface that comes out of its old sign rises
-    faster: with τ = 200 s by 0.3 % in a second at ``baseline_ratio``."""
+    """Where nothing compares yet, after a change of current, R of a short rises by less than this part of
+    what is expected in a second, with 99.5 % confidence. That of an interface that comes out of its old sign
+    rises faster: with τ = 200 s by 0.3 % in a second at ``baseline_ratio``."""
     onset_per_s: float = 0.02
     """The same in the first seconds (``blank_s``) after any change of current, where an earlier passage does
     compare: what is over after 3 s had τ of a second, and rises by 10 % and more in each."""
@@ -195,7 +195,7 @@ class ShortCircuit(Guard):
         return self._verdict(t_s, s.since_s, voltage_V, current_A, resistance)
 
     def _may_settle(self, t_s: float, since_s: float, resistance: float) -> bool:
-        """Whether R may be low because the current has changed: then it rises, and that of a short does not."""
+        """Whether R may be low because the current has changed: then it rises; that of a short does not."""
         s, th, passages = self._s, self._th, self._passages
         if t_s < passages.settles_at_s and abs(resistance) >= s.ohmic_ohm:
             return s.rise.highest_per_s() > th.flat_per_s * s.expected_ohm
