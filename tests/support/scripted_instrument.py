@@ -471,9 +471,9 @@ class TellingStore(Store):
         self.journal.append(f"store verdict {verdict.kind}")
         super().add_verdict(run, verdict)
 
-    def add_half_cycle(self, run: int, half_cycle: HalfCycle) -> None:
+    def add_half_cycle(self, run: int, half_cycle: HalfCycle, cycle: int | None = None) -> None:
         self.journal.append(f"store half-cycle {half_cycle.number}")
-        super().add_half_cycle(run, half_cycle)
+        super().add_half_cycle(run, half_cycle, cycle)
 
     def add_event(self, run: int | None, event: Event) -> None:
         self.journal.append(f"event {event.kind}")
