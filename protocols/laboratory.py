@@ -89,4 +89,4 @@ class AuditEntry(Frozen):
     """``submit``, ``stop``, ``pause``, ``resume``, ``acknowledge``, ``calibrate``, …"""
     run: int | None = None
     details: dict[str, object] = {}
-    """``refused``: why it was not done."""
+    """``error``: why it was not done; the entry before says when it was asked."""
