@@ -11,6 +11,7 @@ from drivers.instrument import ChannelLook, OpenCircuit, Poll, SegmentEnd
 from protocols.capabilities import Capabilities
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
+from protocols.laboratory import InstrumentIdentity
 from protocols.measurements import Block, empty_block
 from protocols.position import Position
 from protocols.program import Program
@@ -102,6 +103,10 @@ class Synthetic:
 
     async def close(self) -> None:
         """Nothing to close."""
+
+    def identity(self) -> InstrumentIdentity:
+        """Return what it is."""
+        return InstrumentIdentity(driver="benchmark")
 
     def capabilities(self, channel: int) -> Capabilities:
         """Return the same for every channel."""

@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks.child import in_child, uss_MB
 from benchmarks.figures import Figure
 from benchmarks.instruments import CURRENT_A, HALF_CYCLE_S, cycling, overpotential
-from protocols.measurements import COLUMNS, Block, empty_block
+from protocols.measurements import Block, empty_block
 from protocols.records import RunInfo
-from storage import chunks
+from storage import chunks, codec
 from storage.reader import Reader
 from storage.seal import seal_run
 from storage.store import Store
@@ -98,8 +98,7 @@ def _packing_us(times: int = 50) -> float:
     samples = cycling_samples(1, 0, chunks.CHUNK_SAMPLES)
     began_s = time.process_time()
     for _ in range(times):
-        for name in COLUMNS:
-            chunks.pack(name, samples[name])
+        codec.pack(samples)
     return (time.process_time() - began_s) / (times * len(samples)) * 1e6
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from protocols.capabilities import Capabilities
+from protocols.laboratory import InstrumentIdentity
 from protocols.measurements import Block, Spectrum, empty_block
 from protocols.position import Position
 from protocols.program import Program
@@ -97,6 +98,9 @@ class Instrument(Protocol):
 
     async def close(self) -> None:
         """Let go of the connection; what runs goes on."""
+
+    def identity(self) -> InstrumentIdentity:
+        """Return what the instrument said it is when it was connected last."""
 
     def capabilities(self, channel: int) -> Capabilities:
         """Return what the channel can do."""

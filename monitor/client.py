@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, TypeAdapter
@@ -20,8 +22,9 @@ from protocols.errors import (
     SandtimeError,
     UnreachableError,
 )
+from protocols.laboratory import Calibration
 from protocols.records import RunInfo
-from scheduler.requests import STATE_FILE, RunReply, StatusReply, StopOutcome, Submission
+from scheduler.requests import STATE_FILE, CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
 
 TIMEOUT_S = 60.0
 
@@ -36,7 +39,9 @@ class Client:
 
     def __init__(self, url: str, token: str) -> None:
         self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}", "X-Sandtime-User": quote(user_name())},
+            timeout=TIMEOUT_S,
         )
 
     @classmethod
@@ -88,6 +93,10 @@ class Client:
         """Free the station of a protected run."""
         return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/ack"))
 
+    def calibrate(self, request: CalibrationRequest) -> Calibration:
+        """Keep what a channel showed on a known load."""
+        return Calibration.model_validate(self._call("POST", "/api/v1/calibrations", request.model_dump()))
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
             reply = self._http.request(method, path, json=body)
@@ -99,6 +108,14 @@ class Client:
         if reply.is_success:
             return reply.json()
         raise _error_of(reply)
+
+
+def user_name() -> str:
+    """Return the user of the operating system, for the audit; empty if it has no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
 
 
 def _error_of(reply: httpx.Response) -> SandtimeError:

@@ -68,6 +68,22 @@ class HalfCycle(Frozen):
     voltage_end_V: float
 
 
+class Cycle(Frozen):
+    """The half-cycles of one cycle, summed up, in SI."""
+
+    number: int
+    """As the program counts them, 0 before the first; else two half-cycles each, from 1."""
+    half_cycles: int
+    t_start_s: float
+    t_end_s: float
+    charging_C: float
+    """Charge that passed with current > 0 (which oxidises the working electrode)."""
+    discharging_C: float
+    """Charge that passed with current < 0, as a positive number."""
+    complete: bool
+    """Whether each of its half-cycles reached its planned end."""
+
+
 class Event(Frozen):
     """Something that happened to a run or to the daemon."""
 

@@ -93,6 +93,12 @@ class ServiceConfig(Frozen):
                 raise ValueError(f'{name} needs a line such as driver = "{example}"')
         return value
 
+    def require_instrument(self, name: str) -> None:
+        """Raise InvalidFileError, naming those that exist, if there is no such instrument."""
+        if name not in self.instruments:
+            hint = f"instruments here: {', '.join(sorted(self.instruments)) or 'none'}"
+            raise InvalidFileError([Problem("service.toml", 0, 0, f"there is no instrument {name!r}", hint)])
+
     def station(self, name: str) -> StationConfig:
         """Return a station, or raise InvalidFileError naming those that exist."""
         try:

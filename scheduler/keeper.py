@@ -160,6 +160,7 @@ class Keeper:
     async def _connect(self) -> None:
         await self.instrument.connect()
         self.reachable = True
+        self._recorder.connected(self.instrument)
         for channel, run in self.runs.items():
             self._to_adopt.setdefault(channel, run)
         await self._adopt_all()

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from drivers.instrument import Instrument
 from protocols.errors import StorageError
+from protocols.laboratory import KnownInstrument
 from protocols.measurements import Block, Spectrum, SpectrumSummary
+from protocols.program import Program
 from protocols.records import Event, Gap, HalfCycle
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
@@ -79,9 +82,10 @@ class Recorder:
         self._store.add_spectrum(run, spectrum, summary)
         self.event(run, "spectrum", spectrum.t_end_s, summary.model_dump(mode="json"))
 
-    def half_cycle(self, run: int, half_cycle: HalfCycle) -> None:
-        """Hand over a closed half-cycle."""
-        self._store.add_half_cycle(run, half_cycle)
+    def half_cycle(self, run: int, half_cycle: HalfCycle, program: Program) -> None:
+        """Hand over a closed half-cycle of a program."""
+        counted = program.cycle(half_cycle.step, half_cycle.visit) if program.counts_cycles else None
+        self._store.add_half_cycle(run, half_cycle, counted)
         self.event(run, "cycle", half_cycle.t_end_s, half_cycle.model_dump(mode="json"))
 
     def verdict(self, run: int, verdict: Verdict) -> None:
@@ -93,6 +97,19 @@ class Recorder:
         """Record that samples are missing."""
         self._store.add_gap(run, gap)
         self.event(run, "gap", gap.t_to_s, gap.model_dump(mode="json"))
+
+    def connected(self, instrument: Instrument) -> None:
+        """Hand over that an instrument was connected, and what it says it is."""
+        now_s = self._clock.unix()
+        seen = KnownInstrument(
+            name=instrument.name,
+            identity=instrument.identity(),
+            simulated=instrument.simulated,
+            capabilities=instrument.capabilities(0),
+            first_unix_s=now_s,
+            last_unix_s=now_s,
+        )
+        self._store.see_instrument(seen)
 
     def event(self, run: int | None, kind: str, t_s: float | None, data: dict[str, object]) -> None:
         """Record an event; it is published after its commit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from protocols.frozen import Frozen
 from protocols.records import RunInfo, RunState
@@ -26,6 +26,22 @@ class Submission(Frozen):
     settings: dict[str, str] = {}
     included: dict[str, str] = {}
     """The texts of the files that the protocol includes, by name."""
+
+
+class CalibrationRequest(Frozen):
+    """What a channel showed on a known load."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    instrument: str
+    channel: int = Field(ge=1)
+    """As printed on the instrument, from 1."""
+    valid_for_s: float | None = Field(default=None, gt=0)
+    """None: no end is known."""
+    load: str = ""
+    results: dict[str, float] = Field(min_length=1)
+    """Names with their SI unit, as ``resistance_ohm``, and values."""
+    note: str = ""
 
 
 class InstrumentInfo(Frozen):

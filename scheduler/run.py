@@ -324,7 +324,7 @@ class ActiveRun:
         """Hand over verdicts and half-cycles, and a snapshot of the guards when it is time."""
         self._record_verdicts()
         for half_cycle in self.progress.take_closed():
-            self._recorder.half_cycle(self.number, half_cycle)
+            self._recorder.half_cycle(self.number, half_cycle, self.program)
         if self.progress.t_s - self._saved_s >= SNAPSHOT_S:
             self.save_progress()
 

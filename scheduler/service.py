@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from protocols.capabilities import Capabilities
 from protocols.cell import Cell
 from protocols.cellfile import parse_cell
 from protocols.compile import compile_program
-from protocols.errors import BusyError, InstrumentError, NotAllowedError, StorageError
+from protocols.errors import BusyError, InstrumentError, NotAllowedError, SandtimeError, StorageError
+from protocols.laboratory import Calibration, KnownStation
 from protocols.program import Program
 from protocols.protocol import parse_protocol
 from protocols.records import ENDED, RunInfo, RunState
+from scheduler.audit import UNKNOWN, AuditLog
 from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig, StationConfig
@@ -23,7 +26,7 @@ from scheduler.keeper import Keeper
 from scheduler.queue import StationQueue
 from scheduler.recorder import Recorder
 from scheduler.recovery import rebuild
-from scheduler.requests import ChamberInfo, InstrumentInfo, StopOutcome, Submission
+from scheduler.requests import CalibrationRequest, ChamberInfo, InstrumentInfo, StopOutcome, Submission
 from scheduler.run import ActiveRun
 from storage.store import Store
 
@@ -49,6 +52,7 @@ class Service:
         self._store = store
         self._recorder = recorder
         self._clock = clock
+        self.audit = AuditLog(store, clock)
         self._runs: dict[int, ActiveRun] = {}
         self._queues = {name: StationQueue(name) for name in config.stations}
         self.ready = False
@@ -64,7 +68,22 @@ class Service:
             if info.state in ENDED:
                 continue
             await self._recover_one(info)
+        self._see_stations()
         await self._recorder.commit()
+
+    def _see_stations(self) -> None:
+        """Keep how the stations are wired now."""
+        now_s = self._clock.unix()
+        for name, wired in self._config.stations.items():
+            seen = KnownStation(
+                name=name,
+                instrument=wired.instrument,
+                channel=wired.channel,
+                chamber=wired.chamber or "",
+                first_unix_s=now_s,
+                last_unix_s=now_s,
+            )
+            self._store.see_station(seen)
 
     async def _recover_one(self, info: RunInfo) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
@@ -99,8 +118,16 @@ class Service:
                 place = self._place(name)
                 place.keeper.submit(place.channel, self._runs[number])
 
-    async def submit(self, submission: Submission) -> RunInfo:
+    async def submit(self, submission: Submission, who: str = UNKNOWN) -> RunInfo:
         """Check, compile, store and queue a run. Raises InvalidFileError, NotAllowedError, StorageError."""
+        asked = {"protocol_file": submission.protocol_file, "station": submission.station}
+        try:
+            return await self._submit(submission, who, asked)
+        except SandtimeError as error:
+            self.audit.note(who, "submit", None, **asked, error=str(error))
+            raise
+
+    async def _submit(self, submission: Submission, who: str, asked: dict[str, str]) -> RunInfo:
         station = self._config.station(submission.station)
         place = self._place(submission.station)
         program = await asyncio.to_thread(self._compile, submission, self._able(submission.station))
@@ -118,6 +145,7 @@ class Service:
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
         run.climate = self._climate(submission.station)
         run.change("queued")
+        self.audit.note(who, "submit", info.run, **asked)
         await self._store_new(run)
         self._runs[info.run] = run
         self._queues[submission.station].add(info.run)
@@ -164,8 +192,12 @@ class Service:
         """Return every chamber of service.toml."""
         return [climate.info() for climate in self._engine.climates.values()]
 
-    async def stop(self, run: int, reason: str = "stopped by a person") -> StopOutcome:
+    async def stop(self, run: int, reason: str = "stopped by a person", who: str = UNKNOWN) -> StopOutcome:
         """Open a run's circuit and wait for the confirmation. Raises InstrumentError if there is none."""
+        with self.audit.asked(who, "stop", run, reason=reason):
+            return await self._stop(run, reason)
+
+    async def _stop(self, run: int, reason: str) -> StopOutcome:
         began = self._clock.monotonic()
         info = self.info(run)
         active = self._runs.get(run)
@@ -195,32 +227,37 @@ class Service:
         """Whether a run is alive on an instrument that is not simulated."""
         return any(not run.info.simulated and run.ticket is not None for run in self._runs.values())
 
-    async def stop_all(self) -> list[StopOutcome]:
+    async def stop_all(self, who: str = UNKNOWN) -> list[StopOutcome]:
         """Open every circuit, all at once; one that won't open hides none of the others."""
-        return list(await asyncio.gather(*(self._try_to_stop(run) for run in list(self._runs))))
+        return list(await asyncio.gather(*(self._try_to_stop(run, who) for run in list(self._runs))))
 
-    async def _try_to_stop(self, run: int) -> StopOutcome:
+    async def _try_to_stop(self, run: int, who: str) -> StopOutcome:
         began = self._clock.monotonic()
         try:
-            return await self.stop(run)
+            return await self.stop(run, who=who)
         except InstrumentError as error:
             log.error("%s", error)
             seconds = self._clock.monotonic() - began
             state = self.info(run).state
             return StopOutcome(run=run, state=state, open_circuit_confirmed=False, seconds=seconds)
 
-    async def pause(self, run: int) -> RunInfo:
+    async def pause(self, run: int, who: str = UNKNOWN) -> RunInfo:
         """Open the circuit with the intention to go on from there; returns when it is confirmed open.
 
         Raises NotAllowedError, and InstrumentError if it can't be confirmed.
         """
-        active = self._alive(run, {"running"})
-        self._place(active.info.station).keeper.pause(active)
-        await self._until_open(active)
-        return active.snapshot()
+        with self.audit.asked(who, "pause", run):
+            active = self._alive(run, {"running"})
+            self._place(active.info.station).keeper.pause(active)
+            await self._until_open(active)
+            return active.snapshot()
 
-    def resume(self, run: int) -> RunInfo:
+    def resume(self, run: int, who: str = UNKNOWN) -> RunInfo:
         """Go on with a paused run, or with one whose step waits for a person. Raises NotAllowedError."""
+        with self.audit.asked(who, "resume", run):
+            return self._resume(run)
+
+    def _resume(self, run: int) -> RunInfo:
         active = self._runs.get(run)
         if active is not None and active.waits_for_person():
             self._place(active.info.station).keeper.go_on(active)
@@ -229,8 +266,12 @@ class Service:
         self._place(active.info.station).keeper.resume(active)
         return active.snapshot()
 
-    async def acknowledge(self, run: int) -> RunInfo:
+    async def acknowledge(self, run: int, who: str = UNKNOWN) -> RunInfo:
         """A person has seen why a run was protected; its station is free again. Raises NotAllowedError."""
+        with self.audit.asked(who, "acknowledge", run):
+            return await self._acknowledge(run)
+
+    async def _acknowledge(self, run: int) -> RunInfo:
         info = self.info(run)
         queue = self._queues.get(info.station)
         held = queue is not None and queue.occupant == run and queue.needs_acknowledgement
@@ -243,6 +284,13 @@ class Service:
         self._queues[info.station].acknowledge(run)
         self.start_waiting()
         return info
+
+    async def calibrate(self, request: CalibrationRequest, who: str = UNKNOWN) -> Calibration:
+        """Keep what a channel showed on a known load. Raises InvalidFileError, StorageError."""
+        self._config.require_instrument(request.instrument)
+        calibration = self.audit.calibrated(who, request)
+        await self._recorder.commit()
+        return calibration
 
     def _able(self, station: str) -> Capabilities:
         """Return what a station can do: its channel, and its chamber if it has one."""
@@ -313,7 +361,9 @@ class Service:
 
 def _provenance(submission: Submission, station: StationConfig) -> dict[str, str]:
     """What a run's folder needs to describe itself."""
+    included = json.dumps(submission.included, sort_keys=True)
     return {
+        **({"included": included} if submission.included else {}),
         "protocol_text": submission.protocol_text,
         "protocol_file": submission.protocol_file,
         "protocol_sha256": hashlib.sha256(submission.protocol_text.encode()).hexdigest(),

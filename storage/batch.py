@@ -21,6 +21,8 @@ class Batch:
     blocks: list[Block] = field(default_factory=list)
     rows: dict[type[SQLModel], dict[Key, Row]] = field(default_factory=dict)
     """Table → primary key → columns; of two rows with one key the newer columns win."""
+    added: list[tuple[type[SQLModel], Row]] = field(default_factory=list)
+    """Rows that get a number of their own, in order."""
     events: list[tuple[int | None, Event]] = field(default_factory=list)
 
     def put(self, table: type[SQLModel], key: Mapping[str, object], **values: object) -> None:
@@ -31,6 +33,7 @@ class Batch:
     def append(self, later: Batch) -> None:
         """Take over what was queued after this batch."""
         self.blocks += later.blocks
+        self.added += later.added
         self.events += later.events
         for table, rows in later.rows.items():
             mine = self.rows.setdefault(table, {})
@@ -45,4 +48,4 @@ class Batch:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.blocks or self.rows or self.events)
+        return not (self.blocks or self.rows or self.added or self.events)

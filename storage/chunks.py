@@ -1,9 +1,4 @@
-"""The second level: a stretch of one run as one row, a compressed blob per column.
-
-A column is packed without loss: the bytes of equal weight are laid together (as byte-stream-split and
-Blosc's shuffle do), so that the slow upper bytes of neighbours compress, then zlib level 1. Times are taken
-as differences of their bit patterns first, which are nearly constant.
-"""
+"""The second level: a stretch of one run as one row, a packed blob per column (see :mod:`storage.codec`)."""
 
 from __future__ import annotations
 
@@ -11,23 +6,19 @@ import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, select
 from sqlmodel import col
 
 from protocols.measurements import COLUMNS, SAMPLE, Block
-from storage import tables
+from storage import codec, tables
 from storage.columns import Columns
 
 logger = logging.getLogger(__name__)
 
 CHUNK_SAMPLES = 600
 CHUNK_S = 600.0
-LEVEL = 1
-DIFFERENCED = frozenset({"t_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +63,20 @@ def read(connection: Connection, run: int, columns: Sequence[str], t0: float, t1
 
     A damaged chunk is logged and left out; :func:`faults` names it.
     """
-    wanted = [col(getattr(tables.Chunk, name)) for name in columns]
+    needed = codec.with_needed(columns)
+    wanted = [col(getattr(tables.Chunk, name)) for name in needed]
     query = (
-        select(col(tables.Chunk.seq0), col(tables.Chunk.n), *wanted)
+        select(col(tables.Chunk.seq0), col(tables.Chunk.n), col(tables.Chunk.codec), *wanted)
         .where(col(tables.Chunk.run) == run, col(tables.Chunk.t1_s) >= t0, col(tables.Chunk.t0_s) <= t1)
         .order_by(col(tables.Chunk.seq0))
     )
-    for seq0, n, *blobs in connection.execute(query):
+    for seq0, n, number, *blobs in connection.execute(query):
         try:
-            yield {name: unpack(name, blob, n) for name, blob in zip(columns, blobs, strict=True)}
-        except (zlib.error, ValueError) as error:
+            found = codec.unpack(number, dict(zip(needed, blobs, strict=True)), n)
+        except codec.DamagedError as error:
             logger.warning("run %d: samples %d to %d are damaged: %s", run, seq0, seq0 + n - 1, error)
+        else:
+            yield {name: found[name] for name in columns}
 
 
 def newest(connection: Connection, run: int) -> np.void | None:
@@ -90,11 +84,12 @@ def newest(connection: Connection, run: int) -> np.void | None:
     query = select(tables.Chunk).where(col(tables.Chunk.run) == run).order_by(col(tables.Chunk.seq0).desc())
     for row in connection.execute(query):
         try:
-            values = {name: unpack(name, getattr(row, name), row.n)[-1] for name in COLUMNS}
-        except (zlib.error, ValueError) as error:
+            found = codec.unpack(row.codec, {name: getattr(row, name) for name in COLUMNS}, row.n)
+        except codec.DamagedError as error:
             logger.warning("run %d: its newest chunk is damaged: %s", run, error)
         else:
-            sample: np.void = np.array([(run, *values.values())], dtype=SAMPLE)[0]
+            values = (found[name][-1] for name in COLUMNS)
+            sample: np.void = np.array([(run, *values)], dtype=SAMPLE)[0]
             return sample
     return None
 
@@ -118,30 +113,11 @@ def discard(connection: Connection, run: int) -> None:
     connection.execute(delete(tables.Chunk).where(col(tables.Chunk.run) == run))
 
 
-def pack(name: str, values: NDArray[Any]) -> bytes:
-    """Return a column as a compressed blob."""
-    values = np.ascontiguousarray(values)
-    if name in DIFFERENCED:
-        bits = values.view(np.int64)
-        values = np.diff(bits, prepend=np.int64(0))
-    shuffled = values.view(np.uint8).reshape(len(values), -1).T
-    return zlib.compress(shuffled.tobytes(), LEVEL)
-
-
-def unpack(name: str, blob: bytes, n: int) -> NDArray[Any]:
-    """Return a column of ``n`` values, the inverse of :func:`pack`. Raises zlib.error, ValueError."""
-    kind = SAMPLE[name]
-    shuffled = np.frombuffer(zlib.decompress(blob), dtype=np.uint8).reshape(kind.itemsize, n)
-    plain = np.ascontiguousarray(shuffled.T)
-    if name in DIFFERENCED:
-        return np.cumsum(plain.view(np.int64).ravel()).view(kind)
-    return plain.view(kind).ravel()
-
-
 def _pack(samples: Block) -> dict[str, object]:
-    blobs = {name: pack(name, samples[name]) for name in COLUMNS}
+    blobs = codec.pack(samples)
     t_s = samples["t_s"]
     return {
+        "codec": codec.NEWEST,
         "n": len(samples),
         "t0_s": float(t_s.min()),
         "t1_s": float(t_s.max()),

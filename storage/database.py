@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import logging
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 from protocols.errors import StorageError
+from storage.migrate import migrate, require_current
 
 logger = logging.getLogger(__name__)
 
 DATABASE = "sandtime.sqlite"
-MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 5.0
 SAFE_SQLITE = (3, 51, 3)
 
@@ -46,7 +48,10 @@ def open_writer(folder: Path) -> Engine:
 
 
 def open_reader(folder: Path) -> Engine:
-    """Return an engine that opens the database read-only, anew for each session. Raises StorageError."""
+    """Return an engine that opens the database read-only, anew for each session.
+
+    Raises StorageError, also for a database that is not of this version.
+    """
     file = folder / DATABASE
     if not file.is_file():
         raise StorageError(f"{folder} holds no sandtime data ({DATABASE} is missing). Check the path.")
@@ -60,32 +65,18 @@ def open_reader(folder: Path) -> Engine:
         raw.execute("PRAGMA wal_autocheckpoint = 0")
         return raw
 
+    _require_current(connect, file)
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     event.listen(engine, "begin", functools.partial(_begin, statement="BEGIN"))
     return engine
 
 
-def migrate(raw: sqlite3.Connection, file: Path) -> None:
-    """Bring the schema up to date, each numbered file in one transaction. Refuses a newer database."""
-    steps = {int(path.name.split("_")[0]): path for path in sorted(MIGRATIONS.glob("[0-9]*.sql"))}
-    version = schema_version(raw)
-    if version > max(steps):
-        raise StorageError(
-            f"{file} was written by a newer sandtime (schema {version}; this one knows {max(steps)}). "
-            "Install the newer version, or choose another data folder."
-        )
-    for number in range(version + 1, max(steps) + 1):
-        script = steps[number].read_text(encoding="utf-8")
-        raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
-
-
-def schema_version(raw: sqlite3.Connection) -> int:
-    """Return the number of the newest migration that was applied, 0 for an empty database."""
-    named = raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
-    if named is None:
-        return 0
-    (version,) = raw.execute("SELECT max(version) FROM schema_version").fetchone()
-    return int(version)
+def _require_current(connect: Callable[[], sqlite3.Connection], file: Path) -> None:
+    try:
+        with closing(connect()) as raw:
+            require_current(raw, file)
+    except sqlite3.Error as error:
+        raise StorageError(f"{file} cannot be read: {error}. Check the disk.") from error
 
 
 def _set_up(raw: sqlite3.Connection) -> None:

@@ -1,7 +1,8 @@
 """The first level: one row per commit with the samples of all runs, until chunks cover them.
 
-A row holds the samples sorted by run, raw (dtype SAMPLE), and an index of (run, number of samples). The crc
-is over both. A row that fails it is left out, logged, and named by :func:`torn_rows`.
+A row holds the samples sorted by run (dtype SAMPLE), and an index of (run, number of samples): raw in rows of
+release 1; since then bytes of equal weight are laid together and packed by zlib. The crc is over both as they
+are stored. A row that fails it is left out, logged, and named by :func:`torn_rows`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from storage import tables
 logger = logging.getLogger(__name__)
 
 INDEX = np.dtype([("run", "<i4"), ("n", "<i4")])
+RAW, PACKED = 0, 1
+"""Numbers of the codecs: that of release 1, and this one."""
+LEVEL = 1
+RUN_BYTES = SAMPLE["channel"].itemsize
+"""A sample begins with its run's number, which the index holds already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ def group(blocks: Sequence[Block]) -> Grouped:
 
 def append(connection: Connection, grouped: Grouped) -> int:
     """Insert one journal row and return its id."""
-    runs, samples = grouped.index.tobytes(), grouped.samples.tobytes()
-    row = {"n": len(grouped.samples), "crc": zlib.crc32(samples, zlib.crc32(runs))}
+    runs, samples = _pack_index(grouped.index), _pack(grouped.samples)
+    row = {"n": len(grouped.samples), "crc": zlib.crc32(samples, zlib.crc32(runs)), "codec": PACKED}
     statement = insert(tables.Journal).returning(col(tables.Journal.id))
     return connection.execute(statement, {**row, "runs": runs, "samples": samples}).scalar_one()
 
@@ -94,9 +100,7 @@ def rows_after(
 def torn_rows(connection: Connection, run: int | None = None) -> list[tuple[int, int]]:
     """Return id and number of samples of the damaged rows, of those that may hold samples of ``run``."""
     rows = connection.execute(select(tables.Journal).order_by(col(tables.Journal.id)))
-    return [
-        (row.id, row.n) for row in rows if _read(row) is None and (run is None or _may_hold(row.runs, run))
-    ]
+    return [(row.id, row.n) for row in rows if _read(row) is None and (run is None or _may_hold(row, run))]
 
 
 def oldest(connection: Connection) -> int:
@@ -110,14 +114,47 @@ def discard(connection: Connection, first: int, stop: int, but: Collection[int])
     connection.execute(delete(tables.Journal).where(number >= first, number < stop, number.not_in(but)))
 
 
-def _may_hold(runs: bytes, run: int) -> bool:
-    if len(runs) % INDEX.itemsize:
+def _may_hold(row: Row[Any], run: int) -> bool:
+    """Whether a damaged row may hold samples of a run, as far as its index can still be read."""
+    try:
+        return bool(np.any(_index(row)["run"] == run))
+    except (zlib.error, ValueError):
         return True
-    return bool(np.any(np.frombuffer(runs, dtype=INDEX)["run"] == run))
 
 
 def _read(row: Row[Any]) -> Grouped | None:
-    """Return a row's samples, or None if it is damaged."""
-    if zlib.crc32(row.samples, zlib.crc32(row.runs)) != row.crc:
+    """Return a row's samples, or None if it is damaged or packed by a newer version."""
+    if zlib.crc32(row.samples, zlib.crc32(row.runs)) != row.crc or row.codec not in (RAW, PACKED):
         return None
-    return Grouped(np.frombuffer(row.runs, dtype=INDEX), np.frombuffer(row.samples, dtype=SAMPLE))
+    index = _index(row)
+    if row.codec == RAW:
+        return Grouped(index, np.frombuffer(row.samples, dtype=SAMPLE))
+    samples = np.empty(row.n, dtype=SAMPLE)
+    samples.view(np.uint8).reshape(row.n, -1)[:, RUN_BYTES:] = _planes(row.samples, row.n).T
+    samples["channel"] = np.repeat(index["run"], index["n"])
+    return Grouped(index, samples)
+
+
+def _index(row: Row[Any]) -> NDArray[np.void]:
+    if row.codec == RAW:
+        return np.frombuffer(row.runs, dtype=INDEX)
+    planes = zlib.decompress(row.runs)
+    steps = np.frombuffer(planes, dtype=np.uint8).reshape(INDEX.itemsize, -1).T.tobytes()
+    index = np.frombuffer(steps, dtype=INDEX).copy()
+    index["run"] = np.cumsum(index["run"])
+    return index
+
+
+def _pack_index(index: NDArray[np.void]) -> bytes:
+    steps = index.copy()
+    steps["run"] = np.diff(index["run"], prepend=np.int32(0))
+    return zlib.compress(steps.view(np.uint8).reshape(len(steps), -1).T.tobytes(), LEVEL)
+
+
+def _pack(samples: Block) -> bytes:
+    planes = samples.view(np.uint8).reshape(len(samples), -1)[:, RUN_BYTES:].T
+    return zlib.compress(planes.tobytes(), LEVEL)
+
+
+def _planes(packed: bytes, n: int) -> NDArray[np.uint8]:
+    return np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(-1, n)

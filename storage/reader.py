@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, func, inspect, select
+from sqlalchemy import ColumnClause, Connection, Row, Select, column, func, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
@@ -25,6 +25,7 @@ from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
 from storage import bdf, chunks, journal, parquet, tables
+from storage.catalogue import Catalogue
 from storage.columns import Columns, between, join, of_block
 from storage.database import open_reader
 from storage.files import identity_of, sha256
@@ -40,6 +41,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._engine = open_reader(folder)
+        self.catalogue = Catalogue(self._rows)
+        """Instruments, stations, versions of files, calibrations, audit."""
 
     def runs(self) -> list[RunInfo]:
         """Return all runs, by number."""
@@ -52,10 +55,13 @@ class Reader:
 
     def program(self, run: int) -> Program:
         """Return the program of a run."""
-        text = self._run(run).program
-        if text is None:
-            raise StorageError(f"run {run} in {self._folder} was stored without its program")
-        return Program.model_validate_json(text)
+        self._run(run)
+        query = select(col(tables.Program.program)).join(
+            tables.Run, col(tables.Run.program) == col(tables.Program.digest)
+        )
+        for row in self._rows(query.where(col(tables.Run.run) == run)):
+            return Program.model_validate_json(row.program)
+        raise StorageError(f"run {run} in {self._folder} was stored without its program")
 
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with a run."""
@@ -128,6 +134,12 @@ class Reader:
             records.HalfCycle.model_validate_json(row.value) for row in self._of_run(tables.HalfCycle, run)
         ]
 
+    def cycles(self, run: int) -> list[records.Cycle]:
+        """Return a run's cycles, each the sum of its closed half-cycles, by number."""
+        columns: list[ColumnClause[float]] = [column(name) for name in records.Cycle.model_fields]
+        query = select(*columns).select_from(table("cycle")).where(column("run") == run)
+        return [records.Cycle.model_validate(r._asdict()) for r in self._rows(query.order_by("number"))]
+
     def verdicts(self, run: int) -> list[Verdict]:
         """Return what guards found in a run, by time."""
         return [Verdict.model_validate_json(row.value) for row in self._of_run(tables.Verdict, run)]
@@ -152,6 +164,11 @@ class Reader:
     def tickets(self, run: int) -> list[StoredTicket]:
         """Return a run's segments, by number."""
         identity = identity_of(self._folder)
+        query = (
+            select(tables.Ticket, col(tables.Program.program))
+            .join(tables.Program, col(tables.Ticket.digest) == col(tables.Program.digest))
+            .where(col(tables.Ticket.run) == run)
+        )
         return [
             StoredTicket(
                 records.Ticket(run=run, segment=row.segment, program=row.digest, folder=identity),
@@ -160,7 +177,7 @@ class Reader:
                 row.offset_s,
                 row.anchor_unix_s,
             )
-            for row in self._of_run(tables.Ticket, run)
+            for row in self._rows(query.order_by(col(tables.Ticket.segment)))
         ]
 
     def guards(self, run: int) -> tuple[float, dict[str, object]] | None:
@@ -236,11 +253,11 @@ class Reader:
             return row
         raise NotFoundError(f"there is no run {run} in {self._folder}; `sandtime status` lists the runs")
 
-    def _of_run(self, table: type[SQLModel], run: int) -> Sequence[Row[Any]]:
-        keys = inspect(table).primary_key
-        return self._rows(select(table).where(keys[0] == run).order_by(*keys))
+    def _of_run(self, model: type[SQLModel], run: int) -> Sequence[Row[Any]]:
+        keys = inspect(model).primary_key
+        return self._rows(select(model).where(keys[0] == run).order_by(*keys))
 
-    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def _rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[Any]]:
         with self._snapshot() as connection:
             return connection.execute(query).all()
 

@@ -17,11 +17,12 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from protocols.errors import StorageError
+from protocols.laboratory import AuditEntry, Calibration, KnownInstrument, KnownStation
 from protocols.measurements import SAMPLE, Block, Spectrum, SpectrumSummary
 from protocols.program import Program
 from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
-from storage import tables
+from storage import catalogue, tables
 from storage.batch import Batch
 from storage.files import name_folder, newest_folder, to_json
 from storage.lock import FolderLock
@@ -85,10 +86,13 @@ class Store:
         return self._last_run
 
     def add_run(self, info: RunInfo, program: Program, extra: dict[str, str]) -> None:
-        """Queue a new run. ``extra``: texts of protocol and cell file, their names and checksums."""
+        """Queue a new run. ``extra``: texts of protocol and cell file, their names and checksums.
+
+        ``protocol_text``, ``included`` (JSON: name → text) and ``cell_text`` are kept as versions besides.
+        """
         self.save_run(info)
-        values = {"program": program.model_dump_json(), "extra": to_json(extra)}
-        self._queued.put(tables.Run, {"run": info.run}, **values)
+        self._queued.put(tables.Run, {"run": info.run}, extra=to_json(extra))
+        catalogue.put_versions(self._queued, info.run, program, extra, info.submitted_unix_s)
 
     def save_run(self, info: RunInfo) -> None:
         """Queue the newest state of a run."""
@@ -98,15 +102,14 @@ class Store:
     def save_ticket(
         self, ticket: Ticket, program: Program, state: TicketState, offset_s: float, anchor_unix_s: float
     ) -> None:
-        """Queue one segment's ticket, its program and how far its start has come.
+        """Queue one segment's ticket, its program, whose digest it holds, and how far its start has come.
 
         ``offset_s`` is the run time and ``anchor_unix_s`` the UTC at the segment's start.
         """
         self._queued.put(
             tables.Ticket,
             {"run": ticket.run, "segment": ticket.segment},
-            digest=ticket.program,
-            program=program.model_dump_json(),
+            digest=catalogue.put_program(self._queued, ticket.program, program),
             state=state,
             offset_s=offset_s,
             anchor_unix_s=anchor_unix_s,
@@ -132,10 +135,14 @@ class Store:
         values = {"spectrum": spectrum.model_dump_json(), "summary": summary.model_dump_json()}
         self._queued.put(tables.Spectrum, key, **values)
 
-    def add_half_cycle(self, run: int, half_cycle: HalfCycle) -> None:
-        """Queue a half-cycle; one with the same number is replaced."""
+    def add_half_cycle(self, run: int, half_cycle: HalfCycle, cycle: int | None = None) -> None:
+        """Queue a half-cycle; one with the same number is replaced.
+
+        ``cycle``: the cycle that it belongs to; None: two half-cycles are a cycle, from 1.
+        """
         key = {"run": run, "number": half_cycle.number}
-        self._queued.put(tables.HalfCycle, key, value=half_cycle.model_dump_json())
+        number = half_cycle.number // 2 + 1 if cycle is None else cycle
+        self._queued.put(tables.HalfCycle, key, value=half_cycle.model_dump_json(), cycle=number)
 
     def add_verdict(self, run: int, verdict: Verdict) -> None:
         """Queue a verdict; one of the same kind and time is replaced."""
@@ -158,6 +165,22 @@ class Store:
     def save_result(self, run: int, results: dict[str, object]) -> None:
         """Queue the results of a run; only the newest are kept."""
         self._queued.put(tables.Result, {"run": run}, value=to_json(results))
+
+    def see_instrument(self, seen: KnownInstrument) -> None:
+        """Queue that an instrument was connected."""
+        catalogue.put_instrument(self._queued, seen)
+
+    def see_station(self, seen: KnownStation) -> None:
+        """Queue how a station is wired."""
+        catalogue.put_station(self._queued, seen)
+
+    def add_audit(self, entry: AuditEntry) -> None:
+        """Queue what a person asked for; the store numbers it."""
+        self._queued.added.append((tables.Audit, catalogue.audit_row(entry)))
+
+    def add_calibration(self, calibration: Calibration) -> None:
+        """Queue what a channel showed on a known load."""
+        self._queued.added.append((tables.Calibration, catalogue.calibration_row(calibration)))
 
     def pending(self) -> int:
         """Return the number of samples that are not durable yet."""

@@ -2,6 +2,7 @@
 
 A class is called like what it keeps, so the module is used whole: ``tables.Run``. Values in which nothing is
 searched are kept as JSON text of the models in :mod:`protocols.records` and :mod:`protocols.measurements`.
+Columns that begin with ``first_`` keep the first value that a row was given.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from typing import Literal
 
 from sqlmodel import Field, SQLModel
 
-from protocols import records
-from protocols.program import Program
+from protocols import program, records
 
 TicketState = Literal["intent", "started", "refused", "ended"]
 
+FIRST = "first_"
+"""How the name of a column begins that keeps its first value."""
+
 
 class Run(SQLModel, table=True):
-    """One run; ``info`` holds the whole RunInfo, ``extra`` the texts of the files it was made from."""
+    """One run; ``info`` holds the whole RunInfo, ``extra`` the texts of the files it was made from.
+
+    ``program``, ``protocol`` and ``cell`` are digests; None: that is not known.
+    """
 
     run: int = Field(primary_key=True)
     name: str
@@ -26,6 +32,83 @@ class Run(SQLModel, table=True):
     info: str
     program: str | None = None
     extra: str = "{}"
+    protocol: str | None = None
+    cell: str | None = None
+
+
+class Program(SQLModel, table=True):
+    """A program, once for all runs and segments that it is of."""
+
+    digest: str = Field(primary_key=True)
+    program: str
+
+
+class Protocol(SQLModel, table=True):
+    """One version of a protocol file: its text, and of each file that it includes (JSON, by name)."""
+
+    digest: str = Field(primary_key=True)
+    name: str
+    text: str
+    included: str = "{}"
+    first_unix_s: float
+
+
+class Cell(SQLModel, table=True):
+    """One version of a cell file: its text, and what it means in SI (JSON)."""
+
+    digest: str = Field(primary_key=True)
+    name: str
+    text: str
+    value: str
+    first_unix_s: float
+
+
+class Instrument(SQLModel, table=True):
+    """An instrument as it was met: another one of the same name, or with other firmware, is another row."""
+
+    name: str = Field(primary_key=True)
+    driver: str = Field(primary_key=True)
+    model: str = Field(primary_key=True)
+    serial: str = Field(primary_key=True)
+    firmware: str = Field(primary_key=True)
+    simulated: bool
+    capabilities: str
+    first_unix_s: float
+    last_unix_s: float
+
+
+class Station(SQLModel, table=True):
+    """A station as it was wired; ``channel`` from 1, ``chamber`` empty if it has none."""
+
+    name: str = Field(primary_key=True)
+    instrument: str = Field(primary_key=True)
+    channel: int = Field(primary_key=True)
+    chamber: str = Field(primary_key=True)
+    first_unix_s: float
+    last_unix_s: float
+
+
+class Calibration(SQLModel, table=True):
+    """What a channel showed on a known load."""
+
+    id: int = Field(primary_key=True)
+    instrument: str
+    channel: int
+    unix_s: float
+    valid_until_unix_s: float | None = None
+    who: str
+    value: str
+
+
+class Audit(SQLModel, table=True):
+    """What a person asked for."""
+
+    id: int = Field(primary_key=True)
+    unix_s: float
+    who: str
+    what: str
+    run: int | None = None
+    details: str
 
 
 class Ticket(SQLModel, table=True):
@@ -34,7 +117,6 @@ class Ticket(SQLModel, table=True):
     run: int = Field(primary_key=True)
     segment: int = Field(primary_key=True)
     digest: str
-    program: str
     state: str
     offset_s: float
     anchor_unix_s: float
@@ -55,6 +137,7 @@ class HalfCycle(SQLModel, table=True):
     run: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     value: str
+    cycle: int | None = None
 
 
 class Verdict(SQLModel, table=True):
@@ -105,6 +188,7 @@ class Journal(SQLModel, table=True):
     crc: int
     runs: bytes
     samples: bytes
+    codec: int = 0
 
 
 class Chunk(SQLModel, table=True):
@@ -130,6 +214,7 @@ class Chunk(SQLModel, table=True):
     visit: bytes
     half_cycle: bytes
     flags: bytes
+    codec: int = 0
 
 
 class Sealed(SQLModel, table=True):
@@ -142,6 +227,10 @@ class Sealed(SQLModel, table=True):
     journal: int
     last: bytes
     sealed_unix_s: float
+
+
+VERSIONS: frozenset[type[SQLModel]] = frozenset({Program, Protocol, Cell})
+"""Tables whose key is the digest of the rest: a row is written once and never changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +247,7 @@ class StoredTicket:
     """A segment of a run as the store knows it."""
 
     ticket: records.Ticket
-    program: Program
+    program: program.Program
     """The segment's program."""
     state: TicketState
     offset_s: float

@@ -16,7 +16,7 @@ from storage.journal import Grouped
 JOURNAL_ROWS = 2000
 """A run that brings too little for a chunk holds at most so many journal rows back from being deleted."""
 
-RUNS_PER_COMMIT = 50
+RUNS_PER_COMMIT = 20
 """Chunks of at most so many runs are written in one commit, so that runs begun together do not delay it."""
 
 LOOSE_BLOCKS = 50

@@ -45,6 +45,8 @@ class Writer:
         with self._transaction() as (connection, tails):
             for table, rows in batch.rows.items():
                 _upsert(connection, table, list(rows.values()))
+            for table, row in batch.added:
+                connection.execute(insert(table), row)
             events = [_add_event(connection, run, event) for run, event in batch.events]
             if batch.samples:
                 grouped = journal.group(batch.blocks)
@@ -100,7 +102,13 @@ def _upsert(connection: Connection, table: type[SQLModel], rows: Sequence[Row]) 
 def _upsert_statement(table: type[SQLModel], columns: tuple[str, ...]) -> Insert:
     keys = [column.name for column in inspect(table).primary_key]
     statement = sqlite_insert(table)
-    values = {name: statement.excluded[name] for name in columns if name not in keys}
+    values = {
+        name: statement.excluded[name]
+        for name in columns
+        if name not in keys and not name.startswith(tables.FIRST)
+    }
+    if table in tables.VERSIONS:
+        return statement.on_conflict_do_nothing(index_elements=keys)
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
 
 

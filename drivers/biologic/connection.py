@@ -42,6 +42,9 @@ class Connection:
         """The last call that the thread took up and whose caller has left, with or without the result."""
         self._boards: dict[int, BoardType] = {}
         self._unusable: dict[int, str] = {}
+        self._serials: dict[int, int] = {}
+        self.firmware = ""
+        """Version and date of the instrument's firmware; empty before it was first connected."""
 
     @property
     def channels(self) -> dict[int, bool]:
@@ -49,6 +52,12 @@ class Connection:
         self._connected()
         found = dict.fromkeys(self._boards, True) | dict.fromkeys(self._unusable, False)
         return dict(sorted(found.items()))
+
+    @property
+    def board_serials(self) -> str:
+        """Serial numbers of the usable boards, by channel; boards that tell none are left out."""
+        known = ((channel, serial) for channel, serial in sorted(self._serials.items()) if serial)
+        return ", ".join(f"{channel + 1}: {serial}" for channel, serial in known)
 
     def board(self, channel: int) -> BoardType:
         """Return the board of a usable channel. Raises InstrumentError for any other."""
@@ -129,6 +138,9 @@ class Connection:
         # The library itself waits this long; ours must be longer, or its answer would be lost.
         infos = await self._within(timeout_s + 2.0, lambda: self.device.connect(address, timeout_s))
         self._check_model(infos)
+        date = (infos.FirmwareDate_yyyy, infos.FirmwareDate_mm, infos.FirmwareDate_dd)
+        self.firmware = f"{infos.FirmwareVersion} of {'-'.join(f'{part:02}' for part in date)}"
+        self._serials.clear()
         self._boards.clear()
         self._unusable.clear()
         for channel in await self.call(self.device.plugged):
@@ -150,6 +162,7 @@ class Connection:
             self._unusable[channel] = f"its board type {board} is not one of the 300 series"
             return
         infos, _ = await self.infos(channel)
+        self._serials[channel] = infos.BoardSerialNumber
         ours = infos.FirmwareCode == FirmwareCode.KERNEL
         stopped = infos.State == ChannelState.STOP
         if not ours and not stopped:

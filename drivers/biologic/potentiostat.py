@@ -22,6 +22,7 @@ from drivers.biologic.techniques import Load, compile_load
 from drivers.instrument import ChannelLook, OpenCircuit, Poll, SegmentEnd
 from protocols.capabilities import Capabilities
 from protocols.errors import BusyError, InstrumentError, SandtimeError
+from protocols.laboratory import InstrumentIdentity
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import Ticket
@@ -64,6 +65,15 @@ class BioLogicInstrument:
     async def close(self) -> None:
         """Let go of the connection; what runs goes on."""
         await self._connection.close()
+
+    def identity(self) -> InstrumentIdentity:
+        """Return model, firmware, and the serial numbers of the boards: of itself it tells none."""
+        return InstrumentIdentity(
+            driver="biologic",
+            model=self._settings.model,
+            serial=self._connection.board_serials,
+            firmware=self._connection.firmware,
+        )
 
     def capabilities(self, channel: int) -> Capabilities:
         """Return what the channel can do: the model's figures."""

@@ -12,6 +12,7 @@ from drivers.recordings.recording import Recording
 from drivers.recordings.rows import Floats
 from protocols.capabilities import Capabilities
 from protocols.errors import InstrumentError
+from protocols.laboratory import InstrumentIdentity
 from protocols.measurements import FLAG_INFERRED, Block, Spectrum, empty_block
 from protocols.nodes import Step
 from protocols.position import Position
@@ -66,6 +67,10 @@ class PlaybackInstrument:
     async def close(self) -> None:
         """End the playing."""
         self._stream = None
+
+    def identity(self) -> InstrumentIdentity:
+        """Return what plays; the recording's own instrument is named in its metadata."""
+        return InstrumentIdentity(driver="recordings", model="playback")
 
     def capabilities(self, channel: int) -> Capabilities:
         """Return limits so wide that every recording fits: nothing is commanded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,8 +19,10 @@ from protocols.errors import (
     UnreachableError,
 )
 from protocols.frozen import Frozen
+from protocols.laboratory import Calibration
 from protocols.records import RunInfo
-from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
+from scheduler.audit import UNKNOWN
+from scheduler.requests import CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
 from scheduler.service import Service
 
 HTTP_STATUS: dict[type[SandtimeError], int] = {
@@ -29,6 +32,10 @@ HTTP_STATUS: dict[type[SandtimeError], int] = {
     UnreachableError: 503,
     NotFoundError: 404,
 }
+
+
+MAX_NAME = 300
+"""Longest name of a user, percent-encoded."""
 
 
 class StopRequest(Frozen):
@@ -83,37 +90,50 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         return RunReply(run=service.info(run), waits_for=service.waits_for(run))
 
 
+def _asking(x_sandtime_user: Annotated[str, Header(max_length=MAX_NAME)] = "") -> str:
+    """Return who asks, as the client says: there are no users yet, and the token alone decides."""
+    return unquote(x_sandtime_user) or UNKNOWN
+
+
+Who = Annotated[str, Depends(_asking)]
+
+
 def _add_commands(app: FastAPI, service: Service) -> None:
     @app.post("/api/v1/runs", status_code=201)
-    async def submit(submission: Submission) -> RunReply:
+    async def submit(submission: Submission, who: Who) -> RunReply:
         """Check, store and queue a run."""
-        info = await service.submit(submission)
+        info = await service.submit(submission, who)
         return RunReply(run=info, waits_for=service.waits_for(info.run))
 
     @app.post("/api/v1/runs/{run}/stop")
-    async def stop(run: int, request: StopRequest) -> StopOutcome:
+    async def stop(run: int, request: StopRequest, who: Who) -> StopOutcome:
         """Open the circuit; answers when it is confirmed open."""
-        return await service.stop(run, request.reason)
+        return await service.stop(run, request.reason, who)
 
     @app.post("/api/v1/stop")
-    async def stop_all() -> list[StopOutcome]:
+    async def stop_all(who: Who) -> list[StopOutcome]:
         """Open every circuit."""
-        return await service.stop_all()
+        return await service.stop_all(who)
 
     @app.post("/api/v1/runs/{run}/pause")
-    async def pause(run: int) -> RunInfo:
+    async def pause(run: int, who: Who) -> RunInfo:
         """Open the circuit and keep the place."""
-        return await service.pause(run)
+        return await service.pause(run, who)
 
     @app.post("/api/v1/runs/{run}/resume")
-    async def resume(run: int) -> RunInfo:
+    async def resume(run: int, who: Who) -> RunInfo:
         """Go on from there, or end a step that waits for a person."""
-        return service.resume(run)
+        return service.resume(run, who)
 
     @app.post("/api/v1/runs/{run}/ack")
-    async def acknowledge(run: int) -> RunInfo:
+    async def acknowledge(run: int, who: Who) -> RunInfo:
         """A person has seen why the run was protected."""
-        return await service.acknowledge(run)
+        return await service.acknowledge(run, who)
+
+    @app.post("/api/v1/calibrations", status_code=201)
+    async def calibrate(request: CalibrationRequest, who: Who) -> Calibration:
+        """Keep what a channel showed on a known load."""
+        return await service.calibrate(request, who)
 
 
 def problem(error: SandtimeError) -> JSONResponse:

@@ -9,15 +9,17 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 from labbench import Lab, cell, lab, sandtime
 
-from monitor.client import Client
+from monitor.client import Client, user_name
 from protocols.errors import InvalidFileError, NotAllowedError, SandtimeError, UnreachableError
 from protocols.records import ENDED
-from scheduler.requests import STATE_FILE, Submission
+from scheduler.requests import STATE_FILE, CalibrationRequest, Submission
+from storage.reader import Reader
 
 SPEED = 50.0
 
@@ -62,6 +64,24 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def _credentials(bench: Lab) -> tuple[str, str]:
     state = json.loads((bench.data / STATE_FILE).read_text(encoding="utf-8"))
     return state["url"], state["token"]
+
+
+def test_who_asked_for_what_is_kept(bench: Lab) -> None:
+    run = bench.submit(SHORT, "s4", cell())
+    with bench.client() as client:
+        client.stop(run, "enough")
+        client.calibrate(CalibrationRequest(instrument="vsp", channel=1, results={"resistance_ohm": 1e3}))
+    url, token = _credentials(bench)
+    signed = {"Authorization": f"Bearer {token}", "X-Sandtime-User": quote("Zoë")}
+    refused = httpx.post(f"{url}/api/v1/runs/{run}/pause", headers=signed)
+    assert refused.status_code == 403
+    wanted = [(user_name(), "submit"), (user_name(), "stop"), ("Zoë", "pause"), ("Zoë", "pause")]
+    bench.until(lambda: len(Reader(bench.data).catalogue.audit(run)) >= len(wanted), "all is committed")
+    catalogue = Reader(bench.data).catalogue
+    assert [(entry.who, entry.what) for entry in catalogue.audit(run)] == wanted
+    assert [entry.who for entry in catalogue.calibrations("vsp", 1)] == [user_name()]
+    [instrument] = catalogue.instruments()
+    assert (instrument.identity.driver, instrument.simulated) == ("biologic", True)
 
 
 def test_a_run_is_submitted_seen_and_stopped(bench: Lab) -> None:

@@ -119,7 +119,8 @@ async def test_a_run_with_its_program_and_texts(store: Store) -> None:
 
 async def test_a_ticket_keeps_its_newest_state(store: Store) -> None:
     first, second = (
-        Ticket(run=1, segment=k, program=program().digest(), folder=store.identity) for k in range(2)
+        Ticket(run=1, segment=k, program=p.digest(), folder=store.identity)
+        for k, p in enumerate((program(), program(30.0)))
     )
     store.save_ticket(first, program(), "intent", 0.0, 100.0)
     await store.commit()

@@ -20,6 +20,7 @@ from drivers.instrument import ChannelLook, EndReason, OpenCircuit, Poll, Segmen
 from protocols.capabilities import Capabilities
 from protocols.cell import Cell, Electrode
 from protocols.errors import InstrumentError, SandtimeError, StorageError, UnreachableError
+from protocols.laboratory import InstrumentIdentity
 from protocols.measurements import Block, Spectrum, empty_block
 from protocols.nodes import (
     ConstantCurrent,
@@ -280,6 +281,7 @@ class ScriptedInstrument:
         self.journal = journal
         """Every command, in the order in which they came."""
         self.able = Capabilities(model="scripted", current_max_A=1.0, voltage_min_V=-10.0, voltage_max_V=10.0)
+        self.firmware = "1.0"
         self.reachable = True
         self.refusal: SandtimeError | None = None
         self.unconfirmed_stops = 0
@@ -299,6 +301,9 @@ class ScriptedInstrument:
 
     async def close(self) -> None:
         self.journal.append("close")
+
+    def identity(self) -> InstrumentIdentity:
+        return InstrumentIdentity(driver="scripted", serial="7", firmware=self.firmware)
 
     def capabilities(self, channel: int) -> Capabilities:
         return self.able
@@ -471,9 +476,9 @@ class TellingStore(Store):
         self.journal.append(f"store verdict {verdict.kind}")
         super().add_verdict(run, verdict)
 
-    def add_half_cycle(self, run: int, half_cycle: HalfCycle) -> None:
+    def add_half_cycle(self, run: int, half_cycle: HalfCycle, cycle: int | None = None) -> None:
         self.journal.append(f"store half-cycle {half_cycle.number}")
-        super().add_half_cycle(run, half_cycle)
+        super().add_half_cycle(run, half_cycle, cycle)
 
     def add_event(self, run: int | None, event: Event) -> None:
         self.journal.append(f"event {event.kind}")
