@@ -74,7 +74,7 @@ def migrate(raw: sqlite3.Connection, file: Path) -> None:
             f"{file} was written by a newer sandtime (schema {version}; this one knows {max(steps)}). "
             "Install the newer version, or choose another data folder."
         )
-    for number in range(version + 1, max(steps) + 1):
+    for number in sorted(step for step in steps if step > version):
         script = steps[number].read_text(encoding="utf-8")
         raw.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
 

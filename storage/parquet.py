@@ -51,6 +51,18 @@ def read(path: Path, columns: Sequence[str], t0: float, t1: float) -> Iterator[C
         raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
 
 
+def last_row(path: Path, columns: Sequence[str]) -> tuple[int, ...]:
+    """Return integer columns, named as in the file, of its last row. Raises StorageError."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            table = file.read_row_group(file.num_row_groups - 1, columns=list(columns))
+            return tuple(int(table[name][-1].as_py()) for name in columns)
+    except (OSError, ArrowException) as error:
+        raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
+
+
 def _options(group: Columns) -> dict[str, Any]:
     floats = [name for name, values in group.items() if values.dtype.kind == "f"]
     return {

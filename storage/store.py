@@ -23,7 +23,7 @@ from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import tables
 from storage.batch import Batch
-from storage.files import name_folder, newest_folder, to_json
+from storage.files import name_folder, newest_folder, remove_drafts, to_json
 from storage.lock import FolderLock
 from storage.reader import Reader
 from storage.tables import SealedFile, StoredEvent, TicketState
@@ -51,6 +51,7 @@ class Store:
         self._queued = Batch()
         self._in_flight = Batch()
         self._committing = asyncio.Lock()
+        self._sealing = asyncio.Lock()
         self._last_run = 0
         self.identity = ""
         """Random name of this data folder, the same for ever; known once the store is open."""
@@ -171,16 +172,17 @@ class Store:
         return await self._commit()
 
     async def seal(self, run: int, write: Callable[[Path, int], Awaitable[SealedFile]]) -> SealedFile:
-        """Move a run's samples from the database to a Parquet file of its own.
+        """Move a run's samples that can be from the database to the next of its Parquet files.
 
-        ``write`` runs :func:`storage.sealed.seal_run` in another process. Killed at any point, the samples
-        are whole in the database or whole in the recorded file, and sealing may be done again. Raises
-        StorageError, also if the run got samples meanwhile: then they all stay where they were.
+        ``write`` runs :func:`storage.seal.seal_run` in another process. Killed at any point, each sample is
+        in the database or in a recorded file, and sealing may be done again. Samples that come meanwhile
+        stay in the database. Raises StorageError; then all of them do.
         """
-        await self._commit(to_chunks=(run,))
-        file = await write(self._folder, run)
-        await _finished(self._submit(self._record_seal, file))
-        return file
+        async with self._sealing:
+            await self._commit(to_chunks=(run,))
+            part = await write(self._folder, run)
+            await _finished(self._submit(self._record_seal, part))
+            return part
 
     async def _commit(self, to_chunks: Sequence[int] = ()) -> list[StoredEvent]:
         async with self._committing:
@@ -211,6 +213,7 @@ class Store:
             self._lock.acquire()
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
+        remove_drafts(self._folder)
         self._writer = Writer(self._folder)
         self.identity = name_folder(self._folder)
         self._last_run = max(self._writer.last_run(), newest_folder(self._folder))
@@ -224,8 +227,8 @@ class Store:
     def _write(self, batch: Batch, to_chunks: Sequence[int]) -> list[StoredEvent]:
         return self._opened().write(batch, to_chunks)
 
-    def _record_seal(self, file: SealedFile) -> None:
-        self._opened().record_seal(file, self._clock())
+    def _record_seal(self, part: SealedFile) -> None:
+        self._opened().record_seal(part, self._clock())
 
     def _opened(self) -> Writer:
         if self._writer is None:

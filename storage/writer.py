@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
 from protocols.errors import StorageError
-from protocols.records import Event
-from storage import chunks, journal, tables
+from protocols.records import ENDED, Event
+from storage import chunks, journal, parts, tables
 from storage.batch import Batch, Row
 from storage.database import DATABASE, open_writer
 from storage.tables import SealedFile, StoredEvent
@@ -53,26 +53,32 @@ class Writer:
             tails.write(connection, chunk)
             return events
 
-    def record_seal(self, sealed: SealedFile, unix_s: float) -> None:
-        """Record a run's Parquet file, delete its chunks. Raises StorageError if it has samples besides."""
+    def record_seal(self, part: SealedFile, unix_s: float) -> None:
+        """Record a run's newest part and delete the chunks that it covers.
+
+        If that was all of an ended run, the run is closed. Raises StorageError if the part does not follow
+        the others.
+        """
         with self._transaction() as (connection, tails):
-            head = tails.head(connection, sealed.run)
-            if head.seq != sealed.n or tails.holds(sealed.run):
-                raise StorageError(
-                    f"run {sealed.run} got samples while it was sealed: it stays in {self._file}. "
-                    "Seal it again when it has ended."
-                )
-            row: Row = {
-                "run": sealed.run,
-                "file": sealed.file,
-                "n": sealed.n,
-                "sha256": sealed.sha256,
-                "journal": head.journal,
-                "last": sealed.last,
-                "sealed_unix_s": unix_s,
-            }
-            _upsert(connection, tables.Sealed, [row])
-            chunks.discard(connection, sealed.run)
+            known = parts.of_run(connection, part.run)
+            if part not in known:
+                journal_row = self._covered(connection, part, parts.stop_of(known))
+                parts.add(connection, part, journal_row, unix_s)
+                chunks.discard(connection, part.run, part.stop)
+            is_all = tails.head(connection, part.run).seq == part.stop and not tails.holds(part.run)
+            if is_all and _has_ended(connection, part.run):
+                parts.close(connection, part)
+
+    def _covered(self, connection: Connection, part: SealedFile, first: int) -> int:
+        """Return the newest journal row that the chunks under a part cover."""
+        rows = {span.stop: span.journal for span in chunks.spans(connection, part.run)}
+        rows[first] = parts.journal_of(connection, part.run)
+        if part.first != first or part.stop not in rows:
+            raise StorageError(
+                f"{part.file} covers samples {part.first} to {part.stop - 1} of run {part.run}, which are "
+                f"not the next whole chunks in {self._file}: they stay there. Seal the run again."
+            )
+        return rows[part.stop]
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Tails]]:
@@ -108,3 +114,8 @@ def _add_event(connection: Connection, run: int | None, event: Event) -> StoredE
     row = {"run": run, "value": event.model_dump_json()}
     result = connection.execute(insert(tables.Event).returning(col(tables.Event.id)), row)
     return StoredEvent(result.scalar_one(), run, event)
+
+
+def _has_ended(connection: Connection, run: int) -> bool:
+    state = connection.execute(select(col(tables.Run.state)).where(col(tables.Run.run) == run)).scalar()
+    return state in ENDED
