@@ -94,7 +94,7 @@ class Engine:
         self._ended.put_nowait(run.number)
 
     async def _finish_runs(self) -> None:
-        """Compute the results of ended runs, then seal their data, one run after the other."""
+        """Compute the results of ended runs, then seal and merge their data, one run after the other."""
         while True:
             run = await self._ended.get()
             try:
@@ -112,4 +112,4 @@ class Engine:
         self._recorder.event(run, "result", None, results)
         await self._recorder.commit()
         await self._filer.write(run)
-        await self._sealer.seal(run)
+        await self._sealer.finish(run)

@@ -52,6 +52,12 @@ DESCRIPTIONS = {
     "net_capacity_ah": "Ah; charging minus discharging capacity since the start of the run",
     "charging_capacity_ah": "Ah; charge passed with current > 0 since the start of the run",
     "discharging_capacity_ah": "Ah; charge passed with current < 0 since the start of the run",
+    "samples": "1; samples in this time",
+    **{
+        f"{quantity}_{kind}_{unit}": f"{symbol}; {kind} in this time"
+        for quantity, unit, symbol in (("voltage", "volt", "V"), ("current", "ampere", "A"))
+        for kind in ("min", "mean", "max")
+    },
     "frequency_hertz": "Hz",
     "real_impedance_ohm": "ohm; Z'",
     "imaginary_impedance_ohm": "ohm; Z'' (< 0: capacitive)",

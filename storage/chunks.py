@@ -19,8 +19,8 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from sqlmodel import col
 
 from protocols.measurements import COLUMNS, SAMPLE, Block
-from storage import parts, tables
-from storage.columns import Columns
+from storage import parts, rollup, tables
+from storage.columns import Columns, of_block
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +130,25 @@ def _read(
             logger.warning("run %d: samples %d to %d are damaged: %s", run, seq0, seq0 + n - 1, error)
 
 
+def read_minutes(connection: Connection, run: int, t0: float, t1: float) -> Iterator[Columns]:
+    """Yield the roll-up over minutes of each chunk that overlaps t0 … t1, in order."""
+    wanted = (tables.Chunk.seq0, tables.Chunk.n, tables.Chunk.t0_s, tables.Chunk.t1_s, tables.Chunk.minutes)
+    query = (
+        select(*map(col, wanted))
+        .where(col(tables.Chunk.run) == run, col(tables.Chunk.t1_s) >= t0, col(tables.Chunk.t0_s) <= t1)
+        .order_by(col(tables.Chunk.seq0))
+    )
+    for row in connection.execute(query):
+        try:
+            if row.minutes is not None:
+                yield rollup.unpack(row.minutes)
+                continue
+        except (zlib.error, ValueError) as error:
+            logger.warning("run %d: the roll-up of sample %d on is damaged: %s", run, row.seq0, error)
+        for samples in read_numbered(connection, run, rollup.NEEDED, row.seq0, row.seq0 + 1):
+            yield rollup.of_samples(samples, rollup.MINUTE_S)
+
+
 def newest(connection: Connection, run: int) -> np.void | None:
     """Return the newest sample that a readable chunk of the run holds."""
     query = select(tables.Chunk).where(col(tables.Chunk.run) == run).order_by(col(tables.Chunk.seq0).desc())
@@ -194,6 +213,7 @@ def _pack(samples: Block) -> dict[str, object]:
         "t1_s": float(t_s.max()),
         "crc": _crc(list(blobs.values())),
         **blobs,
+        "minutes": rollup.pack(rollup.of_samples(of_block(samples, rollup.NEEDED), rollup.MINUTE_S)),
     }
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,6 +66,17 @@ def remove_drafts(folder: Path) -> None:
     """Delete what processes that were killed were writing in a data folder. Nobody else may write in it."""
     for path in (*folder.glob(f".*{DRAFT}"), *(folder / RUNS).rglob(f".*{DRAFT}")):
         path.unlink(missing_ok=True)
+
+
+def delete_files(paths: Iterable[Path]) -> None:
+    """Delete files, durably; some may be gone already."""
+    folders = set()
+    for path in paths:
+        path.unlink(missing_ok=True)
+        folders.add(path.parent)
+    for folder in folders:
+        if folder.exists():
+            sync_folder(folder)
 
 
 def make_folder(path: Path, inside: Path) -> None:

@@ -46,7 +46,7 @@ def journal_of(connection: Connection, run: int) -> int:
     return connection.execute(query.order_by(col(tables.Part.first).desc()).limit(1)).scalar() or 0
 
 
-def add(connection: Connection, part: SealedFile, journal: int, unix_s: float) -> None:
+def add(connection: Connection, part: SealedFile, journal: int, unix_s: float, closes: bool = False) -> None:
     """Insert a part that covers the journal up to row ``journal``."""
     row = {
         "run": part.run,
@@ -61,7 +61,7 @@ def add(connection: Connection, part: SealedFile, journal: int, unix_s: float) -
         "journal": journal,
         "last": part.last,
         "hours": part.hours or None,
-        "closes": False,
+        "closes": closes,
         "sealed_unix_s": unix_s,
     }
     connection.execute(insert(tables.Part), row)
@@ -73,9 +73,29 @@ def close(connection: Connection, part: SealedFile) -> None:
     connection.execute(update(tables.Part).where(*is_it).values(closes=True))
 
 
-def remove(connection: Connection, run: int) -> None:
-    """Delete the rows of a run's parts."""
-    connection.execute(delete(tables.Part).where(col(tables.Part.run) == run))
+def replace(connection: Connection, group: Sequence[SealedFile], merged: SealedFile, unix_s: float) -> None:
+    """Put a merged file in the place of the parts it was made from, which are to be deleted."""
+    of_group = (col(tables.Part.run) == merged.run, col(tables.Part.part).in_([part.part for part in group]))
+    newest = select(col(tables.Part.journal), col(tables.Part.closes)).where(*of_group)
+    row = connection.execute(newest.order_by(col(tables.Part.first).desc()).limit(1)).one()
+    connection.execute(delete(tables.Part).where(*of_group))
+    add(connection, merged, row.journal, unix_s, row.closes)
+    files = [{"file": part.file, "unix_s": unix_s} for part in group]
+    connection.execute(insert(tables.Superseded), files)
+
+
+def superseded(connection: Connection, before_unix_s: float) -> list[str]:
+    """Return the files of samples that others have taken the place of before a time."""
+    old = col(tables.Superseded.unix_s) <= before_unix_s
+    # Numbers of parts never come twice, so none is in use; but deleting is final.
+    in_use = col(tables.Superseded.file).in_(select(col(tables.Part.file)))
+    query = select(col(tables.Superseded.file)).where(old, ~in_use)
+    return [row.file for row in connection.execute(query)]
+
+
+def forget(connection: Connection, files: Sequence[str]) -> None:
+    """Forget superseded files that are deleted."""
+    connection.execute(delete(tables.Superseded).where(col(tables.Superseded.file).in_(files)))
 
 
 def _end_s(t1_s: float, last: bytes) -> float:

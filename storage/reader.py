@@ -24,7 +24,7 @@ from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
-from storage import bdf, chunks, journal, parquet, parts, tables
+from storage import bdf, chunks, journal, overview, parquet, parts, tables
 from storage.columns import Columns, between, join, of_block
 from storage.database import open_reader
 from storage.files import identity_of, sha256
@@ -96,6 +96,19 @@ class Reader:
             yield from chunks.read(connection, run, columns, t0, t1)
             for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
                 yield of_block(grouped.of(run), columns)
+
+    def overview(
+        self, run: int, points: int = 2000, t0: float | None = None, t1: float | None = None
+    ) -> Columns:
+        """Return a run between two run times as at most so many points, for plots.
+
+        ``t_s``, ``n`` (samples that a point stands for), ``voltage_min_V``, ``voltage_mean_V``,
+        ``voltage_max_V``, ``current_min_A``, ``current_mean_A``, ``current_max_A``, ``charge_C`` (of the
+        last sample). Made from roll-ups if the run is long: the ends may then reach an hour further.
+        """
+        start, stop = -math.inf if t0 is None else t0, math.inf if t1 is None else t1
+        with self._snapshot() as connection:
+            return overview.of_run(connection, self._folder, run, points, start, stop)
 
     def last_sample(self, run: int) -> np.void | None:
         """Return the newest sample of a run (dtype SAMPLE), None if it has none. Never loads pyarrow."""
@@ -211,6 +224,15 @@ class Reader:
         in_chunks = exists().where(col(tables.Chunk.run) == run)
         ended = select(run).where(col(tables.Run.state).in_(ENDED), ~in_files | in_chunks)
         return [row.run for row in self._rows(ended.order_by(run))]
+
+    def ended_in_parts(self) -> list[int]:
+        """Return the runs that have ended and have more than one file."""
+        run = col(tables.Part.run)
+        several = select(run).group_by(run).having(func.count() > 1)
+        query = select(col(tables.Run.run)).where(
+            col(tables.Run.state).in_(ENDED), col(tables.Run.run).in_(several)
+        )
+        return [row.run for row in self._rows(query.order_by(col(tables.Run.run)))]
 
     def clock(self, run: int) -> bdf.Clock:
         """Return the function from a run's t_s to UTC, both in s."""

@@ -17,14 +17,16 @@ import numpy as np
 from protocols.errors import StorageError
 from protocols.measurements import COLUMNS, SAMPLE
 from protocols.records import ENDED
-from storage import parquet, parts
+from storage import parquet, parts, rollup_files
 from storage.bdf import LOSSLESS, CycleCounter, StepCounter
 from storage.chunks import CHUNK_SAMPLES
 from storage.columns import Columns, length, regroup
-from storage.describe import describe
+from storage.describe import describe, provenance
 from storage.files import make_folder, run_folder, sha256, whole_file, write_json
 from storage.reader import Reader
+from storage.rollup_files import Builder
 from storage.tables import SealedFile
+from storage.thinning import AROUND_VERDICT_S, Recording
 
 ROW_GROUP = 1 << 16
 """Rows of a row group: 18 hours at 1 Hz. Reading an hour reads one of them, and the index of all."""
@@ -85,14 +87,16 @@ def _write(folder: Path, reader: Reader, known: list[SealedFile], run: int, stop
     number, first = (known[-1].part + 1 if known else 0), parts.stop_of(known)
     path = run_folder(folder, run, reader.run(run).name) / part_name(number)
     make_folder(path.parent, folder)
-    covered, written = Covered(run), Checksum()
-    groups = regroup(covered.of(_pieces(reader, run, first, stop)), COLUMNS, ROW_GROUP)
-    completed = _completed(groups, reader, run, _counters(folder, reader, run, known))
+    covered, minutes, written = Covered(run), Builder(), Checksum()
+    kept = _kept(reader, run, minutes.of(covered.of(_pieces(reader, run, first, stop))))
+    completed = _completed(kept, reader, run, _counters(folder, reader, run, known))
+    about = provenance(reader, run, part=number, first=first, samples=stop - first)
     with whole_file(path) as draft:
-        columns = parquet.write(draft, written.of(completed))
-        _compare(draft, written)
+        columns = parquet.write(draft, written.of(completed), about)
+        compare(draft, written)
         checksum = sha256(draft)
         _refuse_changes(reader, known, run, first + covered.n == stop)
+    rollup_files.write(path, minutes.minutes(), about)
     sealed = SealedFile(
         run=run,
         part=number,
@@ -104,6 +108,7 @@ def _write(folder: Path, reader: Reader, known: list[SealedFile], run: int, stop
         t1_s=covered.t1_s,
         sha256=checksum,
         last=covered.last,
+        hours=rollup_files.hours(minutes.minutes()),
     )
     describe_run(folder, reader, [*known, sealed], columns)
     return sealed
@@ -140,6 +145,14 @@ def _pieces(reader: Reader, run: int, first: int, stop: int) -> Iterator[Columns
         yield from reader.chunk_samples(run, number, min(number + step, stop))
 
 
+def _kept(reader: Reader, run: int, pieces: Iterable[Columns]) -> Iterator[Columns]:
+    """Yield row groups of what the protocol's ``record`` keeps."""
+    recording = Recording(reader.program(run))
+    whole = [(v.event_s - AROUND_VERDICT_S, v.time_s + AROUND_VERDICT_S) for v in reader.verdicts(run)]
+    kept = recording.thin(regroup(pieces, COLUMNS, ROW_GROUP), whole)
+    return regroup(kept, COLUMNS, ROW_GROUP)
+
+
 Counters = tuple[StepCounter, CycleCounter]
 
 
@@ -166,7 +179,8 @@ def _counters(folder: Path, reader: Reader, run: int, known: list[SealedFile]) -
     return StepCounter(steps, (int(last["step"]), int(last["visit"]))), CycleCounter(program, cycle)
 
 
-def _compare(path: Path, written: Checksum) -> None:
+def compare(path: Path, written: Checksum) -> None:
+    """Read a file back. Raises StorageError if it does not hold what was written."""
     found = Checksum()
     for piece in parquet.read(path, COLUMNS, -math.inf, math.inf):
         found.take({LOSSLESS[name]: values for name, values in piece.items()})

@@ -69,6 +69,29 @@ class Writer:
             if is_all and _has_ended(connection, part.run):
                 parts.close(connection, part)
 
+    def record_merge(self, merged: SealedFile, unix_s: float) -> None:
+        """Record a file that neighbouring parts were merged to. Raises StorageError if they changed since."""
+        with self._transaction() as (connection, _):
+            known = parts.of_run(connection, merged.run)
+            group = [part for part in known if merged.first <= part.first and part.stop <= merged.stop]
+            told = (sum(part.n for part in group), sum(part.rows for part in group))
+            if len(group) < 2 or told != (merged.n, merged.rows):
+                raise StorageError(
+                    f"{merged.file} does not hold what parts of run {merged.run} hold: they stay as they "
+                    "are. See `sandtime verify`."
+                )
+            parts.replace(connection, group, merged, unix_s)
+
+    def superseded(self, before_unix_s: float) -> list[str]:
+        """Return the files that others have taken the place of before a time."""
+        with self._transaction() as (connection, _):
+            return parts.superseded(connection, before_unix_s)
+
+    def forget(self, files: Sequence[str]) -> None:
+        """Forget superseded files that are deleted."""
+        with self._transaction() as (connection, _):
+            parts.forget(connection, files)
+
     def _covered(self, connection: Connection, part: SealedFile, first: int) -> int:
         """Return the newest journal row that the chunks under a part cover."""
         rows = {span.stop: span.journal for span in chunks.spans(connection, part.run)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import sqlite3
 import tempfile
@@ -14,82 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
+from sealed_runs import HOUR_S, PROGRAM, add, cycling, info, opened, raw, stored, with_run, write
 
-from protocols.cell import Cell
+import storage
 from protocols.errors import StorageError
-from protocols.measurements import COLUMNS, SAMPLE, Block
-from protocols.nodes import ConstantCurrent, Repeat
-from protocols.program import Limits, Program
-from protocols.records import RunInfo, RunState
-from storage.database import DATABASE, MIGRATIONS
+from storage.database import DATABASE
 from storage.reader import Reader
-from storage.seal import is_due, seal_run
+from storage.seal import is_due
 from storage.store import Store
 from storage.tables import SealedFile
 
-HOUR_S = 3600.0
-PLATE = ConstantCurrent(index=0, label="plate", current_A=-1e-4, duration_s=HOUR_S)
-STRIP = ConstantCurrent(index=1, label="strip", current_A=1e-4, duration_s=HOUR_S)
-PROGRAM = Program(
-    protocol="cycling",
-    cell=Cell(name="c", area_m2=1e-4),
-    steps=(Repeat(total=99, stop=99, counts=True, body=(PLATE, STRIP)),),
-    limits=Limits(voltage_min_V=-1, voltage_max_V=1, current_max_A=1),
-)
-
-
-def info(state: RunState) -> RunInfo:
-    return RunInfo(
-        run=1, name="c", station="A", protocol="cycling", cell="c", state=state, submitted_unix_s=50.0
-    )
-
-
-async def opened(folder: Path) -> Store:
-    store = Store(folder)
-    await store.open()
-    return store
-
-
-async def with_run(folder: Path, state: RunState = "running") -> Store:
-    store = await opened(folder)
-    store.add_run(info(state), PROGRAM, {})
-    await store.commit()
-    return store
-
-
-def cycling(first: int, rows: int, interval_s: float = 10.0) -> Block:
-    """Samples ``first`` … of a cell that plates for an hour, then strips for an hour, and so on."""
-    number = np.arange(first, first + rows)
-    block = np.zeros(rows, dtype=SAMPLE)
-    t_s = number * interval_s
-    half_cycle = (t_s // HOUR_S).astype(np.int32)
-    block["channel"] = 1
-    block["t_s"] = t_s
-    block["voltage_V"] = np.sin(number)
-    block["current_A"] = np.where(half_cycle % 2, 1e-4, -1e-4)
-    block["charge_C"] = block["current_A"] * (t_s % HOUR_S)
-    block["visit"], block["step"] = np.divmod(half_cycle, 2)
-    block["half_cycle"] = half_cycle
-    return block
-
-
-async def write(folder: Path, run: int) -> SealedFile:
-    return await asyncio.to_thread(seal_run, folder, run)
-
-
-def stored(reader: Reader) -> dict[str, bytes]:
-    return {name: values.tobytes() for name, values in reader.samples(1).items()}
-
-
-def raw(block: Block) -> dict[str, bytes]:
-    return {name: block[name].tobytes() for name in COLUMNS}
-
-
-async def add(store: Store, block: Block) -> None:
-    """Store samples as an engine does: a little at a time."""
-    for piece in np.array_split(block, max(1, len(block) // 300)):
-        store.add_samples(piece)
-        await store.commit()
+FIRST_SCHEMA = Path(storage.__file__).with_name("migrations") / "0001_first.sql"
 
 
 async def test_a_run_that_goes_on_is_sealed_but_for_its_newest_hour(tmp_path: Path) -> None:
@@ -103,14 +37,14 @@ async def test_a_run_that_goes_on_is_sealed_but_for_its_newest_hour(tmp_path: Pa
     assert store.reader.parts(1) == [first]
     spans = store.reader.chunk_spans(1)
     assert spans[0].seq0 == first.n
-    assert stored(store.reader) == raw(days)
+    assert raw(stored(store.reader)) == raw(days)
 
     more = cycling(len(days), 2000)
     await add(store, more)
     second = await store.seal(1, write)
     assert (second.part, second.first) == (1, first.n)
     both = np.concatenate([days, more])
-    assert (stored(store.reader), store.reader.verify(1)) == (raw(both), [])
+    assert (raw(stored(store.reader)), store.reader.verify(1)) == (raw(both), [])
     assert store.reader.count(1) == len(both)
     assert not store.reader.is_sealed(1)
 
@@ -118,7 +52,7 @@ async def test_a_run_that_goes_on_is_sealed_but_for_its_newest_hour(tmp_path: Pa
     third = await store.seal(1, write)
     assert store.reader.parts(1) == [first, second, third]
     assert (third.stop, store.reader.is_sealed(1), store.reader.chunk_spans(1)) == (len(both), True, [])
-    assert stored(store.reader) == raw(both)
+    assert raw(stored(store.reader)) == raw(both)
     inside = store.reader.samples(1, first.t1_s - 50, first.t1_s + 50, ("t_s",))["t_s"]
     assert inside.tolist() == [t for t in both["t_s"] if first.t1_s - 50 <= t <= first.t1_s + 50]
     await store.close()
@@ -156,7 +90,7 @@ async def test_what_is_young_is_not_sealed(tmp_path: Path) -> None:
     await add(store, cycling(0, 300))
     with pytest.raises(StorageError, match="goes on and has nothing yet"):
         await store.seal(1, write)
-    assert stored(store.reader) == raw(cycling(0, 300))
+    assert raw(stored(store.reader)) == raw(cycling(0, 300))
     await store.close()
 
 
@@ -170,7 +104,7 @@ async def test_a_part_that_does_not_follow_is_not_recorded(tmp_path: Path) -> No
 
     with pytest.raises(StorageError, match="not the next whole chunks"):
         await store.seal(1, less)
-    assert (store.reader.parts(1), stored(store.reader)) == ([], raw(cycling(0, 2000)))
+    assert (store.reader.parts(1), raw(stored(store.reader))) == ([], raw(cycling(0, 2000)))
     await store.close()
 
 
@@ -195,7 +129,7 @@ async def test_what_a_killed_process_was_writing_is_deleted_at_the_next_start(tm
     draft.write_bytes(b"PAR1")
     store = await opened(tmp_path)
     assert not draft.exists()
-    assert stored(store.reader) == raw(cycling(0, 700))
+    assert raw(stored(store.reader)) == raw(cycling(0, 700))
     await store.close()
 
 
@@ -209,7 +143,7 @@ async def test_the_one_file_that_a_run_had_before_is_its_part_0(tmp_path: Path) 
     (old / name).parent.mkdir(parents=True)
     (old / name).write_bytes((tmp_path / "new" / part.file).read_bytes())
     with closing(sqlite3.connect(old / DATABASE)) as database, database:
-        database.executescript((MIGRATIONS / "0001_first.sql").read_text(encoding="utf-8"))
+        database.executescript(FIRST_SCHEMA.read_text(encoding="utf-8"))
         database.execute(
             "INSERT INTO run (run, name, state, info, program) VALUES (1, 'c', 'finished', ?, ?)",
             (info("finished").model_dump_json(), PROGRAM.model_dump_json()),
@@ -219,11 +153,11 @@ async def test_the_one_file_that_a_run_had_before_is_its_part_0(tmp_path: Path) 
     store = await opened(old)
     expected = SealedFile(1, 0, name, 0, 700, 700, t0_s=0.0, t1_s=6990.0, sha256=part.sha256, last=part.last)
     assert store.reader.parts(1) == [expected]
-    assert (stored(store.reader), store.reader.verify(1)) == (raw(cycling(0, 700)), [])
+    assert (raw(stored(store.reader)), store.reader.verify(1)) == (raw(cycling(0, 700)), [])
     assert store.reader.is_sealed(1)
     await add(store, cycling(700, 50))
     await store.seal(1, write)
-    assert (stored(store.reader), store.reader.verify(1)) == (raw(cycling(0, 750)), [])
+    assert (raw(stored(store.reader)), store.reader.verify(1)) == (raw(cycling(0, 750)), [])
     await store.close()
 
 
@@ -251,7 +185,7 @@ async def test_samples_are_the_same_however_they_were_sealed(todo: list[int | st
             else:
                 await store.commit()
         await store.commit()
-        assert stored(store.reader) == raw(cycling(0, count))
+        assert raw(stored(store.reader)) == raw(cycling(0, count))
         assert store.reader.verify(1) == []
         assert store.reader.count(1) == count
         await store.close()
