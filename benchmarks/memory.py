@@ -37,7 +37,7 @@ def _one_run(both: Lab) -> None:
         wait(lambda: client.run(run).run.samples > 0, "a sample")
         client.stop(run)
         wait(lambda: client.run(run).run.state in ENDED, "the end of the run")
-        wait(lambda: both.reader().sealed(run) is not None, "the sealed file")
+        wait(lambda: both.reader().is_sealed(run), "the sealed file")
 
 
 def _daemon(both: Lab) -> psutil.Process:

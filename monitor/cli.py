@@ -11,6 +11,7 @@ import typer
 from monitor.commands import (
     analyze,
     cells,
+    compaction,
     data,
     demo,
     exchange,
@@ -30,7 +31,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, published, files, cells, exchange, live, replay, data, laboratory, analyze, why):
+for module in (
+    demo,
+    published,
+    files,
+    cells,
+    exchange,
+    live,
+    replay,
+    data,
+    compaction,
+    laboratory,
+    analyze,
+    why,
+):
     module.register(app)
 
 

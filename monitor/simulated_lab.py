@@ -85,7 +85,7 @@ class SimulatedLab:
     def wait_until_sealed(self, numbers: Sequence[int], timeout_s: float) -> None:
         """Wait until ended runs have their results and files. Raises SandtimeError after ``timeout_s``."""
         reader = Reader(self.data)
-        self._wait(lambda: all(reader.results(run) and reader.sealed(run) for run in numbers), timeout_s)
+        self._wait(lambda: all(reader.results(run) and reader.is_sealed(run) for run in numbers), timeout_s)
 
     def wait_until_stored(self, numbers: Sequence[int], timeout_s: float) -> None:
         """Wait until all of ended runs is durable, results and files apart, which take longer.

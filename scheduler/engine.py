@@ -17,9 +17,9 @@ from scheduler.recorder import Recorder
 from scheduler.resolving import Resolver
 from scheduler.results import results_of
 from scheduler.run import ActiveRun
+from scheduler.sealing import Sealer
 from scheduler.windows import Draw
 from scheduler.worker import Worker
-from storage.seal import seal_run
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Engine:
         """``draw`` makes the pictures of verdicts, in the worker; None: there are none."""
         self._resolver = Resolver(recorder, worker)
         self._filer = Filer(store, recorder, worker, draw)
+        self._sealer = Sealer(store, worker, clock)
         self.keepers = {
             name: Keeper(instrument, recorder, clock, self._run_ended, self._resolver.take)
             for name, instrument in instruments.items()
@@ -48,7 +49,6 @@ class Engine:
         self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
         self._store = store
         self._recorder = recorder
-        self._worker = worker
         self._ended: asyncio.Queue[int] = asyncio.Queue()
         self._end_subscribers: list[Callable[[ActiveRun], None]] = []
 
@@ -69,6 +69,7 @@ class Engine:
                 group.create_task(self._resolver.resolve(), name="resolve spectra")
                 group.create_task(self._filer.keep(), name="keep windows of verdicts")
                 group.create_task(self._finish_runs(), name="finish runs")
+                group.create_task(self._sealer.keep(), name="seal runs that go on")
                 for name, keeper in self.keepers.items():
                     group.create_task(keeper.keep(), name=f"keep {name}")
                 for name, climate in self.climates.items():
@@ -93,7 +94,7 @@ class Engine:
         self._ended.put_nowait(run.number)
 
     async def _finish_runs(self) -> None:
-        """Compute the results of ended runs, then seal their data, one run after the other."""
+        """Compute the results of ended runs, then seal and merge their data, one run after the other."""
         while True:
             run = await self._ended.get()
             try:
@@ -111,4 +112,4 @@ class Engine:
         self._recorder.event(run, "result", None, results)
         await self._recorder.commit()
         await self._filer.write(run)
-        await self._store.seal(run, lambda folder, number: self._worker.run(seal_run, folder, number))
+        await self._sealer.finish(run)

@@ -52,6 +52,12 @@ DESCRIPTIONS = {
     "net_capacity_ah": "Ah; charging minus discharging capacity since the start of the run",
     "charging_capacity_ah": "Ah; charge passed with current > 0 since the start of the run",
     "discharging_capacity_ah": "Ah; charge passed with current < 0 since the start of the run",
+    "samples": "1; samples in this time",
+    **{
+        f"{quantity}_{kind}_{unit}": f"{symbol}; {kind} in this time"
+        for quantity, unit, symbol in (("voltage", "volt", "V"), ("current", "ampere", "A"))
+        for kind in ("min", "mean", "max")
+    },
     "frequency_hertz": "Hz",
     "real_impedance_ohm": "ohm; Z'",
     "imaginary_impedance_ohm": "ohm; Z'' (< 0: capacitive)",
@@ -85,9 +91,10 @@ def utc(tickets: Sequence[StoredTicket], otherwise_unix_s: float) -> Clock:
 class StepCounter:
     """Counts the steps of a run whose samples come piece by piece, in order."""
 
-    def __init__(self) -> None:
-        self._steps = 0
-        self._visit = (-1, -1)
+    def __init__(self, steps: int = 0, visit: tuple[int, int] = (-1, -1)) -> None:
+        """``steps`` have passed before, the last of them being ``visit`` (step and visit)."""
+        self._steps = steps
+        self._visit = visit
 
     def count(self, samples: Columns) -> NDArray[np.int32]:
         """Return the step_count of the next samples: steps passed so far, from 1."""
@@ -136,11 +143,12 @@ class ChargeCounter:
 class CycleCounter:
     """Numbers the cycles of a run whose samples come piece by piece, in order."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, last: int = 0) -> None:
+        """``last`` is the cycle of the sample before."""
         self._program = program
         self._counts = program.counts_cycles
         self._steps = {step.index for step, _ in program.walk()}
-        self._last = 0
+        self._last = last
 
     def count(self, samples: Columns) -> NDArray[np.int32]:
         """Return the number of the cycle: as the program counts them, else two half-cycles each, from 1.

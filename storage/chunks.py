@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from sqlmodel import col
 
 from protocols.measurements import COLUMNS, SAMPLE, Block
-from storage import codec, tables
-from storage.columns import Columns
+from storage import codec, parts, rollup, tables
+from storage.columns import Columns, of_block
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ CHUNK_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How far chunks and sealed file of a run reach."""
+    """How far chunks and sealed files of a run reach."""
 
     seq: int = 0
     """Samples that they hold."""
@@ -31,8 +31,24 @@ class Head:
     """Newest journal row that they cover."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one chunk covers."""
+
+    seq0: int
+    n: int
+    t0_s: float
+    t1_s: float
+    journal: int
+
+    @property
+    def stop(self) -> int:
+        """Number of the first sample after it."""
+        return self.seq0 + self.n
+
+
 def head(connection: Connection, run: int) -> Head:
-    """Return how far chunks and sealed file of a run reach."""
+    """Return how far chunks and sealed files of a run reach."""
     chunk = connection.execute(
         select(col(tables.Chunk.seq0), col(tables.Chunk.n), col(tables.Chunk.journal))
         .where(col(tables.Chunk.run) == run)
@@ -41,19 +57,33 @@ def head(connection: Connection, run: int) -> Head:
     ).one_or_none()
     if chunk is not None:
         return Head(chunk.seq0 + chunk.n, chunk.journal)
-    sealed = connection.execute(
-        select(col(tables.Sealed.n), col(tables.Sealed.journal)).where(col(tables.Sealed.run) == run)
-    ).one_or_none()
-    return Head() if sealed is None else Head(sealed.n, sealed.journal)
+    return Head(parts.stop_of(parts.of_run(connection, run)), parts.journal_of(connection, run))
+
+
+def spans(connection: Connection, run: int) -> list[Span]:
+    """Return what each chunk of a run covers, in order."""
+    query = select(*(col(getattr(tables.Chunk, field.name)) for field in fields(Span)))
+    rows = connection.execute(query.where(col(tables.Chunk.run) == run).order_by(col(tables.Chunk.seq0)))
+    return [Span(*row) for row in rows]
+
+
+def times(connection: Connection, run: int) -> tuple[float, float] | None:
+    """Return the run times between which the chunks of a run lie, None without any."""
+    query = select(col(tables.Chunk.t0_s), col(tables.Chunk.t1_s)).where(col(tables.Chunk.run) == run)
+    number = col(tables.Chunk.seq0)
+    first, last = (
+        connection.execute(query.order_by(o).limit(1)).one_or_none() for o in (number, number.desc())
+    )
+    return None if first is None or last is None else (first.t0_s, last.t1_s)
 
 
 def append(connection: Connection, run: int, start: Head, journal: int, samples: Block) -> Head:
     """Insert the chunks of a run's next samples, which reach up to journal row ``journal``."""
     rows = []
     seq = start.seq
-    for part in np.array_split(samples, max(1, len(samples) // CHUNK_SAMPLES)):
-        rows.append({"run": run, "seq0": seq, "journal": journal, **_pack(part)})
-        seq += len(part)
+    for piece in np.array_split(samples, max(1, len(samples) // CHUNK_SAMPLES)):
+        rows.append({"run": run, "seq0": seq, "journal": journal, **_pack(piece)})
+        seq += len(piece)
     connection.execute(insert(tables.Chunk), rows)
     return Head(seq, journal)
 
@@ -63,11 +93,26 @@ def read(connection: Connection, run: int, columns: Sequence[str], t0: float, t1
 
     A damaged chunk is logged and left out; :func:`faults` names it.
     """
+    overlap = (col(tables.Chunk.t1_s) >= t0, col(tables.Chunk.t0_s) <= t1)
+    yield from _read(connection, run, columns, *overlap)
+
+
+def read_numbered(
+    connection: Connection, run: int, columns: Sequence[str], first: int, stop: int
+) -> Iterator[Columns]:
+    """Yield the wanted columns of each chunk that begins with one of the samples ``first`` … ``stop`` − 1."""
+    number = col(tables.Chunk.seq0)
+    yield from _read(connection, run, columns, number >= first, number < stop)
+
+
+def _read(
+    connection: Connection, run: int, columns: Sequence[str], *which: ColumnElement[bool]
+) -> Iterator[Columns]:
     needed = codec.with_needed(columns)
     wanted = [col(getattr(tables.Chunk, name)) for name in needed]
     query = (
         select(col(tables.Chunk.seq0), col(tables.Chunk.n), col(tables.Chunk.codec), *wanted)
-        .where(col(tables.Chunk.run) == run, col(tables.Chunk.t1_s) >= t0, col(tables.Chunk.t0_s) <= t1)
+        .where(col(tables.Chunk.run) == run, *which)
         .order_by(col(tables.Chunk.seq0))
     )
     for seq0, n, number, *blobs in connection.execute(query):
@@ -77,6 +122,25 @@ def read(connection: Connection, run: int, columns: Sequence[str], t0: float, t1
             logger.warning("run %d: samples %d to %d are damaged: %s", run, seq0, seq0 + n - 1, error)
         else:
             yield {name: found[name] for name in columns}
+
+
+def read_minutes(connection: Connection, run: int, t0: float, t1: float) -> Iterator[Columns]:
+    """Yield the roll-up over minutes of each chunk that overlaps t0 … t1, in order."""
+    wanted = (tables.Chunk.seq0, tables.Chunk.n, tables.Chunk.t0_s, tables.Chunk.t1_s, tables.Chunk.minutes)
+    query = (
+        select(*map(col, wanted))
+        .where(col(tables.Chunk.run) == run, col(tables.Chunk.t1_s) >= t0, col(tables.Chunk.t0_s) <= t1)
+        .order_by(col(tables.Chunk.seq0))
+    )
+    for row in connection.execute(query):
+        try:
+            if row.minutes is not None:
+                yield rollup.unpack(row.minutes)
+                continue
+        except (zlib.error, ValueError) as error:
+            logger.warning("run %d: the roll-up of sample %d on is damaged: %s", run, row.seq0, error)
+        for samples in read_numbered(connection, run, rollup.NEEDED, row.seq0, row.seq0 + 1):
+            yield rollup.of_samples(samples, rollup.MINUTE_S)
 
 
 def newest(connection: Connection, run: int) -> np.void | None:
@@ -108,9 +172,11 @@ def faults(connection: Connection, run: int, first: int) -> list[str]:
     return found
 
 
-def discard(connection: Connection, run: int) -> None:
-    """Delete a run's chunks."""
-    connection.execute(delete(tables.Chunk).where(col(tables.Chunk.run) == run))
+def discard(connection: Connection, run: int, stop: int) -> None:
+    """Delete a run's chunks that begin before sample ``stop``."""
+    connection.execute(
+        delete(tables.Chunk).where(col(tables.Chunk.run) == run, col(tables.Chunk.seq0) < stop)
+    )
 
 
 def _pack(samples: Block) -> dict[str, object]:
@@ -123,6 +189,7 @@ def _pack(samples: Block) -> dict[str, object]:
         "t1_s": float(t_s.max()),
         "crc": _crc(list(blobs.values())),
         **blobs,
+        "minutes": rollup.pack(rollup.of_samples(of_block(samples, rollup.NEEDED), rollup.MINUTE_S)),
     }
 
 

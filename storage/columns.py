@@ -30,6 +30,11 @@ def join(parts: Sequence[Columns], names: Sequence[str]) -> Columns:
     }
 
 
+def joined(pieces: Sequence[Columns]) -> Columns:
+    """Return pieces, at least one, of whatever columns they have, as one."""
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
 def regroup(pieces: Iterable[Columns], names: Sequence[str], rows: int) -> Iterator[Columns]:
     """Join neighbouring pieces to pieces of at least ``rows`` samples; the last is shorter, maybe empty."""
     waiting: list[Columns] = []

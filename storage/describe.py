@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from protocols.measurements import as_json
+from protocols.program import Program
 from storage import bdf
 from storage.reader import Reader
 
@@ -20,3 +22,29 @@ def describe(reader: Reader, run: int, columns: Sequence[str]) -> dict[str, obje
         "columns": {name: bdf.DESCRIPTIONS[name] for name in columns},
         "gaps": [as_json(gap) for gap in reader.gaps(run)],
     }
+
+
+def provenance(reader: Reader, run: int, **part: int) -> dict[str, object]:
+    """Return what a Parquet file says of where it comes from; ``part``: which part of the run it is."""
+    info, program = reader.run(run), reader.program(run)
+    return {
+        "generator": "sandtime",
+        "version": version("sandtime"),
+        "run": run,
+        "name": info.name,
+        "cell": program.cell.name,
+        "protocol": info.protocol,
+        "program": program.digest(),
+        "station": info.station,
+        "simulated": info.simulated,
+        "started_unix_s": info.started_unix_s,
+        **part,
+        "kept": _kept_words(program),
+        "conventions": bdf.CONVENTIONS,
+    }
+
+
+def _kept_words(program: Program) -> str:
+    if program.record_s is None:
+        return "all samples"
+    return f"one sample every {program.record_s:g} s, and those that the protocol's record asks for besides"

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from protocols.errors import StorageError
 RUNS = "runs"
 IDENTITY = "identity"
 """File with the random name of a data folder."""
+DRAFT = ".tmp"
+"""Ending of a file that is being written, and has no name yet."""
 
 
 def identity_of(folder: Path) -> str:
@@ -48,7 +50,8 @@ def newest_folder(folder: Path) -> int:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, which then takes the place of ``path``, durably, or is removed."""
-    draft = path.with_name(f".{path.name}.tmp")
+    # The process's number keeps apart what a killed process, not quite dead, and its successor write.
+    draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
         yield draft
         with draft.open("rb+") as file:
@@ -57,6 +60,23 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         draft.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Delete what processes that were killed were writing in a data folder. Nobody else may write in it."""
+    for path in (*folder.glob(f".*{DRAFT}"), *(folder / RUNS).rglob(f".*{DRAFT}")):
+        path.unlink(missing_ok=True)
+
+
+def delete_files(paths: Iterable[Path]) -> None:
+    """Delete files, durably; some may be gone already."""
+    folders = set()
+    for path in paths:
+        path.unlink(missing_ok=True)
+        folders.add(path.parent)
+    for folder in folders:
+        if folder.exists():
+            sync_folder(folder)
 
 
 def make_folder(path: Path, inside: Path) -> None:

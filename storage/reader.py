@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnClause, Connection, Row, Select, column, func, inspect, select, table
+from sqlalchemy import ColumnClause, Connection, Row, Select, column, exists, func, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
@@ -24,7 +24,7 @@ from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
-from storage import bdf, chunks, journal, parquet, tables
+from storage import bdf, chunks, journal, overview, parquet, parts, tables
 from storage.catalogue import Catalogue
 from storage.columns import Columns, between, join, of_block
 from storage.database import open_reader
@@ -48,6 +48,11 @@ class Reader:
         """Return all runs, by number."""
         rows = self._rows(select(col(tables.Run.info)).order_by(col(tables.Run.run)))
         return [RunInfo.model_validate_json(row.info) for row in rows]
+
+    def going_on(self) -> list[int]:
+        """Return the numbers of the runs that have not ended."""
+        query = select(col(tables.Run.run)).where(col(tables.Run.state).not_in(ENDED))
+        return [row.run for row in self._rows(query.order_by(col(tables.Run.run)))]
 
     def run(self, run: int) -> RunInfo:
         """Return one run. Raises StorageError if there is none with this number."""
@@ -91,12 +96,25 @@ class Reader:
     ) -> Iterator[Columns]:
         """Yield a run's samples piece by piece as they are stored: all pieces that overlap t0 … t1."""
         with self._snapshot() as connection:
-            sealed = _sealed(connection, run)
-            if sealed is not None:
-                yield from parquet.read(self._folder / sealed.file, columns, t0, t1)
+            for part in parts.of_run(connection, run):
+                if part.t0_s <= t1 and part.t1_s >= t0:
+                    yield from parquet.read(self._folder / part.file, columns, t0, t1)
             yield from chunks.read(connection, run, columns, t0, t1)
             for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
                 yield of_block(grouped.of(run), columns)
+
+    def overview(
+        self, run: int, points: int = 2000, t0: float | None = None, t1: float | None = None
+    ) -> Columns:
+        """Return a run between two run times as at most so many points, for plots.
+
+        ``t_s``, ``n`` (samples that a point stands for), ``voltage_min_V``, ``voltage_mean_V``,
+        ``voltage_max_V``, ``current_min_A``, ``current_mean_A``, ``current_max_A``, ``charge_C`` (of the
+        last sample). Made from roll-ups if the run is long: the ends may then reach an hour further.
+        """
+        start, stop = -math.inf if t0 is None else t0, math.inf if t1 is None else t1
+        with self._snapshot() as connection:
+            return overview.of_run(connection, self._folder, run, points, start, stop)
 
     def last_sample(self, run: int) -> np.void | None:
         """Return the newest sample of a run (dtype SAMPLE), None if it has none. Never loads pyarrow."""
@@ -109,11 +127,11 @@ class Reader:
             newest = chunks.newest(connection, run)
             if newest is not None:
                 return newest
-            sealed = _sealed(connection, run)
-            return _scalar(sealed.last) if sealed is not None and sealed.last else None
+            sealed = parts.of_run(connection, run)
+            return _scalar(sealed[-1].last) if sealed and sealed[-1].last else None
 
     def count(self, run: int) -> int:
-        """Return how many samples of a run are stored."""
+        """Return how many samples of a run were stored, with those that sealing did not keep."""
         with self._snapshot() as connection:
             head = chunks.head(connection, run)
             return head.seq + sum(len(g.of(run)) for _, g in journal.rows_after(connection, head.journal))
@@ -192,16 +210,44 @@ class Reader:
             return dict(json.loads(row.value))
         return None
 
-    def sealed(self, run: int) -> SealedFile | None:
-        """Return the file that a run was sealed to, None if it was not."""
+    def parts(self, run: int) -> list[SealedFile]:
+        """Return the files that hold what is sealed of a run, in order."""
         with self._snapshot() as connection:
-            return _sealed(connection, run)
+            return parts.of_run(connection, run)
+
+    def chunk_spans(self, run: int) -> list[chunks.Span]:
+        """Return what each chunk of a run covers, in order."""
+        with self._snapshot() as connection:
+            return chunks.spans(connection, run)
+
+    def chunk_times(self, run: int) -> tuple[float, float] | None:
+        """Return the run times between which a run's chunks lie, None without any. Takes no time."""
+        with self._snapshot() as connection:
+            return chunks.times(connection, run)
+
+    def chunk_samples(self, run: int, first: int, stop: int) -> list[Columns]:
+        """Return the chunks of a run that begin with one of the samples ``first`` … ``stop`` − 1."""
+        with self._snapshot() as connection:
+            return list(chunks.read_numbered(connection, run, COLUMNS, first, stop))
+
+    def is_sealed(self, run: int) -> bool:
+        """Whether a run has ended and all its samples are in files."""
+        return self.run(run).state in ENDED and run not in self.unsealed()
 
     def unsealed(self) -> list[int]:
-        """Return the runs that have ended and are not sealed."""
-        sealed = select(col(tables.Sealed.run))
+        """Return the runs that have ended and are not all in files."""
+        run = col(tables.Run.run)
+        in_files = exists().where(col(tables.Part.run) == run, col(tables.Part.closes))
+        in_chunks = exists().where(col(tables.Chunk.run) == run)
+        ended = select(run).where(col(tables.Run.state).in_(ENDED), ~in_files | in_chunks)
+        return [row.run for row in self._rows(ended.order_by(run))]
+
+    def ended_in_parts(self) -> list[int]:
+        """Return the runs that have ended and have more than one file."""
+        run = col(tables.Part.run)
+        several = select(run).group_by(run).having(func.count() > 1)
         query = select(col(tables.Run.run)).where(
-            col(tables.Run.state).in_(ENDED), col(tables.Run.run).not_in(sealed)
+            col(tables.Run.state).in_(ENDED), col(tables.Run.run).in_(several)
         )
         return [row.run for row in self._rows(query.order_by(col(tables.Run.run)))]
 
@@ -214,25 +260,30 @@ class Reader:
     def faults(self, run: int) -> list[str]:
         """Return what is damaged in a run's chunks."""
         with self._snapshot() as connection:
-            sealed = _sealed(connection, run)
-            return chunks.faults(connection, run, 0 if sealed is None else sealed.n)
+            return chunks.faults(connection, run, parts.stop_of(parts.of_run(connection, run)))
 
     def verify(self, run: int) -> list[str]:
         """Check a run's checksums, completeness and order of time; return what is wrong, a sentence each."""
         found = self.faults(run)
-        sealed = self.sealed(run)
-        if sealed is not None:
-            found += self._sealed_faults(sealed)
+        found += self._sealed_faults(self.parts(run))
         with self._snapshot() as connection:
             torn = journal.torn_rows(connection, run)
         found += [f"journal row {row} is damaged: up to {n} samples of this run are lost" for row, n in torn]
         return found or self._disorder(run)
 
-    def _sealed_faults(self, sealed: SealedFile) -> list[str]:
-        path = self._folder / sealed.file
-        if not path.is_file():
-            return [f"{path} is missing: {sealed.n} samples are lost. Restore it from a backup"]
-        return [] if sha256(path) == sealed.sha256 else [f"{path} was changed: its checksum differs"]
+    def _sealed_faults(self, sealed: Sequence[SealedFile]) -> list[str]:
+        found = []
+        first = 0
+        for part in sealed:
+            path = self._folder / part.file
+            if part.first != first:
+                found.append(f"samples {first} to {part.first - 1} are in no file")
+            if not path.is_file():
+                found.append(f"{path} is missing: {part.rows} samples are lost. Restore it from a backup")
+            elif sha256(path) != part.sha256:
+                found.append(f"{path} was changed: its checksum differs")
+            first = part.stop
+        return found
 
     def _disorder(self, run: int) -> list[str]:
         """Return where time goes back. Only asked for samples that can be read."""
@@ -269,12 +320,6 @@ class Reader:
                 yield connection
         except SQLAlchemyError as error:
             raise StorageError(f"{self._folder} cannot be read: {error}. Check the disk.") from error
-
-
-def _sealed(connection: Connection, run: int) -> SealedFile | None:
-    query = select(tables.Sealed).where(col(tables.Sealed.run) == run)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else SealedFile(run, row.file, row.n, row.sha256, row.last)
 
 
 def _scalar(raw: bytes) -> np.void:

@@ -1,6 +1,8 @@
-"""The third level: one Parquet file per run, which any tool for the Battery Data Format opens.
+"""The third level: a run's samples as Parquet files, which any tool for the Battery Data Format opens.
 
-To be run in another process than the daemon, which must not load pyarrow.
+A run that goes on is sealed about once a day, and the rest when it has ended: each time all its chunks that
+are old enough become the next *part*. To be run in another process than the daemon, which must not load
+pyarrow.
 """
 
 from __future__ import annotations
@@ -10,34 +12,66 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from protocols.errors import StorageError
-from protocols.measurements import COLUMNS
-from storage import parquet
+from protocols.measurements import COLUMNS, SAMPLE
+from protocols.records import ENDED
+from storage import parquet, parts, rollup_files
 from storage.bdf import LOSSLESS, CycleCounter, StepCounter
-from storage.columns import Columns, regroup
-from storage.describe import describe
+from storage.chunks import CHUNK_SAMPLES
+from storage.columns import Columns, length, regroup
+from storage.describe import describe, provenance
 from storage.files import make_folder, run_folder, sha256, whole_file, write_json
 from storage.reader import Reader
+from storage.rollup_files import Builder
 from storage.tables import SealedFile
+from storage.thinning import AROUND_VERDICT_S, Recording
 
-SEALED = "samples.bdf.parquet"
-ROW_GROUP = 1 << 17
+ROW_GROUP = 1 << 16
+"""Rows of a row group: 18 hours at 1 Hz. Reading an hour reads one of them, and the index of all."""
+
+DAY_S = 86_400.0
+HELD_BACK_S = 3600.0
+"""The newest run time of a run that goes on is not sealed: what happened then may yet be asked for whole."""
+
+
+def is_due(reader: Reader, run: int) -> bool:
+    """Whether a run that goes on has a day of run time in the database that can be sealed. Takes no time."""
+    times = reader.chunk_times(run)
+    return times is not None and times[1] - times[0] >= DAY_S + HELD_BACK_S
 
 
 def seal_run(folder: Path, run: int) -> SealedFile:
-    """Write a run's samples to its Parquet file, with ``run.json`` beside it, and read them back.
+    """Write the next part of a run, with ``run.json`` beside it, and read it back; return the newest part.
 
-    Changes nothing in the database, and may be done again after it was killed at any point. Raises
-    StorageError if samples are damaged, or if the run is sealed already and has got more since.
+    Of a run that goes on, all but the newest hour; of one that has ended, all. Changes nothing in the
+    database, and may be done again after it was killed at any point. Raises StorageError if samples are
+    damaged, or if there is nothing to seal yet.
     """
     reader = Reader(folder)
-    done = reader.sealed(run)
-    if done is None:
-        _refuse_damaged(reader, run)
-        return _write(folder, reader, run)
-    if reader.count(run) != done.n:
-        raise StorageError(f"run {run} is sealed and got more samples since: they stay in the database")
-    return done
+    known = reader.parts(run)
+    first = parts.stop_of(known)
+    stop = _stop(reader, run, first)
+    if known and stop == first:
+        return known[-1]
+    _refuse_damaged(reader, run)
+    return _write(folder, reader, known, run, stop)
+
+
+def _stop(reader: Reader, run: int, first: int) -> int:
+    """Return the number of the first sample that is not to be sealed yet."""
+    spans = reader.chunk_spans(run)
+    if reader.run(run).state in ENDED:
+        return spans[-1].stop if spans else first
+    newest_s = spans[-1].t1_s if spans else 0.0
+    for span in spans:
+        if span.t1_s > newest_s - HELD_BACK_S:
+            break
+        first = span.stop
+    if first == 0:
+        raise StorageError(f"run {run} goes on and has nothing yet that is older than an hour")
+    return first
 
 
 def _refuse_damaged(reader: Reader, run: int) -> None:
@@ -49,28 +83,84 @@ def _refuse_damaged(reader: Reader, run: int) -> None:
         )
 
 
-def _write(folder: Path, reader: Reader, run: int) -> SealedFile:
-    path = run_folder(folder, run, reader.run(run).name) / SEALED
+def _write(folder: Path, reader: Reader, known: list[SealedFile], run: int, stop: int) -> SealedFile:
+    number, first = (known[-1].part + 1 if known else 0), parts.stop_of(known)
+    path = run_folder(folder, run, reader.run(run).name) / part_name(number)
     make_folder(path.parent, folder)
-    written = Checksum()
+    covered, minutes, written = Covered(run), Builder(), Checksum()
+    kept = _kept(reader, run, minutes.of(covered.of(_pieces(reader, run, first, stop))))
+    completed = _completed(kept, reader, run, _counters(folder, reader, run, known))
+    about = provenance(reader, run, part=number, first=first, samples=stop - first)
     with whole_file(path) as draft:
-        columns = parquet.write(draft, _row_groups(written.of(reader.pieces(run)), reader, run))
-        _compare(draft, written)
+        columns = parquet.write(draft, written.of(completed), about)
+        compare(draft, written)
         checksum = sha256(draft)
-    last = reader.last_sample(run)
-    name = path.relative_to(folder).as_posix()
-    sealed = SealedFile(run, name, written.n, checksum, b"" if last is None else last.tobytes())
-    about: dict[str, object] = {"rows": sealed.n, "sha256": sealed.sha256, "stored_columns": LOSSLESS}
-    description = describe(reader, run, columns)
-    write_json(path.with_name("run.json"), {**description, "file": {"name": SEALED, **about}})
+        _refuse_changes(reader, known, run, first + covered.n == stop)
+    rollup_files.write(path, minutes.minutes(), about)
+    sealed = SealedFile(
+        run=run,
+        part=number,
+        file=path.relative_to(folder).as_posix(),
+        first=first,
+        n=covered.n,
+        rows=written.n,
+        t0_s=covered.t0_s,
+        t1_s=covered.t1_s,
+        sha256=checksum,
+        last=covered.last,
+        hours=rollup_files.hours(minutes.minutes()),
+    )
+    describe_run(folder, reader, [*known, sealed], columns)
     return sealed
 
 
-def _row_groups(pieces: Iterable[Columns], reader: Reader, run: int) -> Iterator[Columns]:
-    """Yield row groups of a run's file: the stored columns, and BDF's that follow from them."""
-    steps, cycles = StepCounter(), CycleCounter(reader.program(run))
+def _refuse_changes(reader: Reader, known: list[SealedFile], run: int, is_whole: bool) -> None:
+    """See, before the file gets its name, that nobody else has sealed the run, and nothing is left out."""
+    if reader.parts(run) != known:
+        raise StorageError(f"another process has sealed run {run} meanwhile; what it wrote stands")
+    if not is_whole:
+        raise StorageError(f"samples of run {run} became unreadable while it was sealed. Check the disk.")
+
+
+def part_name(number: int) -> str:
+    """Return how the file of a part is called."""
+    return f"samples-{number:03d}.bdf.parquet"
+
+
+def describe_run(folder: Path, reader: Reader, sealed: list[SealedFile], columns: list[str]) -> None:
+    """Write ``run.json`` beside a run's parts, which have these columns."""
+    run = sealed[-1].run
+    files = [
+        {"name": Path(p.file).name, "first": p.first, "samples": p.n, "rows": p.rows, "sha256": p.sha256}
+        for p in sealed
+    ]
+    document = {**describe(reader, run, columns), "files": files, "stored_columns": LOSSLESS}
+    write_json(run_folder(folder, run, reader.run(run).name) / "run.json", document)
+
+
+def _pieces(reader: Reader, run: int, first: int, stop: int) -> Iterator[Columns]:
+    """Yield a run's chunks between two samples, looking anew for each row group: no look lasts for long."""
+    step = ROW_GROUP // CHUNK_SAMPLES * CHUNK_SAMPLES
+    for number in range(first, stop, step):
+        yield from reader.chunk_samples(run, number, min(number + step, stop))
+
+
+def _kept(reader: Reader, run: int, pieces: Iterable[Columns]) -> Iterator[Columns]:
+    """Yield row groups of what the protocol's ``record`` keeps."""
+    recording = Recording(reader.program(run))
+    whole = [(v.event_s - AROUND_VERDICT_S, v.time_s + AROUND_VERDICT_S) for v in reader.verdicts(run)]
+    kept = recording.thin(regroup(pieces, COLUMNS, ROW_GROUP), whole)
+    return regroup(kept, COLUMNS, ROW_GROUP)
+
+
+Counters = tuple[StepCounter, CycleCounter]
+
+
+def _completed(groups: Iterable[Columns], reader: Reader, run: int, counters: Counters) -> Iterator[Columns]:
+    """Add BDF's columns that follow from the stored ones, all under the names that the file has."""
+    steps, cycles = counters
     to_unix = reader.clock(run)
-    for group in regroup(pieces, COLUMNS, ROW_GROUP):
+    for group in groups:
         yield {
             **{LOSSLESS[name]: values for name, values in group.items()},
             "unix_time_second": to_unix(group["t_s"]),
@@ -79,25 +169,66 @@ def _row_groups(pieces: Iterable[Columns], reader: Reader, run: int) -> Iterator
         }
 
 
-def _compare(path: Path, written: Checksum) -> None:
+def _counters(folder: Path, reader: Reader, run: int, known: list[SealedFile]) -> Counters:
+    """Return what counts steps and cycles on from the parts before."""
+    program = reader.program(run)
+    if not known or not known[-1].last:
+        return StepCounter(), CycleCounter(program)
+    last = np.frombuffer(known[-1].last, dtype=SAMPLE)[0]
+    steps, cycle = parquet.last_row(folder / known[-1].file, ("step_count", "cycle_count"))
+    return StepCounter(steps, (int(last["step"]), int(last["visit"]))), CycleCounter(program, cycle)
+
+
+def compare(path: Path, written: Checksum) -> None:
+    """Read a file back. Raises StorageError if it does not hold what was written."""
     found = Checksum()
-    for _ in found.of(parquet.read(path, COLUMNS, -math.inf, math.inf)):
-        pass
+    for piece in parquet.read(path, COLUMNS, -math.inf, math.inf):
+        found.take({LOSSLESS[name]: values for name, values in piece.items()})
     if (found.n, found.crcs) != (written.n, written.crcs):
         raise StorageError(f"{path} does not read back as it was written. Check the disk, then seal again.")
 
 
 class Checksum:
-    """A running checksum of columns, however they are cut into pieces."""
+    """A running checksum of the stored columns in a file, however they are cut into pieces."""
 
     def __init__(self) -> None:
         self.n = 0
-        self.crcs = dict.fromkeys(COLUMNS, 0)
+        self.crcs = dict.fromkeys(LOSSLESS.values(), 0)
 
     def of(self, pieces: Iterable[Columns]) -> Iterator[Columns]:
         """Pass pieces on, taking them into account."""
         for piece in pieces:
-            self.n += len(piece["t_s"])
-            for name in COLUMNS:
-                self.crcs[name] = zlib.crc32(piece[name].tobytes(), self.crcs[name])
+            self.take(piece)
             yield piece
+
+    def take(self, piece: Columns) -> None:
+        """Take the next samples into account."""
+        self.n += length(piece)
+        for name, crc in self.crcs.items():
+            self.crcs[name] = zlib.crc32(piece[name].tobytes(), crc)
+
+
+class Covered:
+    """What samples that pass are: how many, between which times, and the newest of them."""
+
+    def __init__(self, run: int) -> None:
+        self._run = run
+        self.n = 0
+        self.t0_s = 0.0
+        self.t1_s = 0.0
+        self.last = b""
+
+    def of(self, pieces: Iterable[Columns]) -> Iterator[Columns]:
+        """Pass pieces on, taking them into account."""
+        for piece in pieces:
+            if length(piece):
+                self._take(piece)
+            yield piece
+
+    def _take(self, piece: Columns) -> None:
+        t0_s, t1_s = float(piece["t_s"].min()), float(piece["t_s"].max())
+        self.t0_s = min(self.t0_s, t0_s) if self.n else t0_s
+        self.t1_s = max(self.t1_s, t1_s) if self.n else t1_s
+        self.n += length(piece)
+        newest = (self._run, *(piece[name][-1] for name in COLUMNS))
+        self.last = np.array([newest], dtype=SAMPLE).tobytes()

@@ -24,9 +24,10 @@ from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import catalogue, tables
 from storage.batch import Batch
-from storage.files import name_folder, newest_folder, to_json
+from storage.files import delete_files, name_folder, newest_folder, remove_drafts, to_json
 from storage.lock import FolderLock
 from storage.reader import Reader
+from storage.rollup_files import files_of
 from storage.tables import SealedFile, StoredEvent, TicketState
 from storage.writer import Writer
 
@@ -52,6 +53,9 @@ class Store:
         self._queued = Batch()
         self._in_flight = Batch()
         self._committing = asyncio.Lock()
+        self._sealing = asyncio.Lock()
+        self._untold: list[StoredEvent] = []
+        """Events that were committed by sealing, for who calls :meth:`commit` next."""
         self._last_run = 0
         self.identity = ""
         """Random name of this data folder, the same for ever; known once the store is open."""
@@ -191,19 +195,39 @@ class Store:
 
         Raises StorageError; what was queued then stays queued, in its order, for the next commit.
         """
-        return await self._commit()
+        events = await self._commit()
+        earlier, self._untold = self._untold, []
+        return earlier + events
 
     async def seal(self, run: int, write: Callable[[Path, int], Awaitable[SealedFile]]) -> SealedFile:
-        """Move a run's samples from the database to a Parquet file of its own.
+        """Move a run's samples that can be from the database to the next of its Parquet files.
 
-        ``write`` runs :func:`storage.sealed.seal_run` in another process. Killed at any point, the samples
-        are whole in the database or whole in the recorded file, and sealing may be done again. Raises
-        StorageError, also if the run got samples meanwhile: then they all stay where they were.
+        ``write`` runs :func:`storage.seal.seal_run` in another process. Killed at any point, each sample is
+        in the database or in a recorded file, and sealing may be done again. Samples that come meanwhile
+        stay in the database. Raises StorageError; then all of them do.
         """
-        await self._commit(to_chunks=(run,))
-        file = await write(self._folder, run)
-        await _finished(self._submit(self._record_seal, file))
-        return file
+        async with self._sealing:
+            self._untold += await self._commit(to_chunks=(run,))
+            part = await write(self._folder, run)
+            await _finished(self._submit(self._record_seal, part))
+            return part
+
+    async def merge(self, run: int, write: Callable[[Path, int], Awaitable[SealedFile | None]]) -> bool:
+        """Merge neighbouring parts of a run to one file; return whether there were any to be merged.
+
+        ``write`` runs :func:`storage.compact.compact_run` in another process. Killed at any point, the parts
+        or the merged file are recorded and whole. The parts' files stay until
+        :meth:`delete_superseded`. Raises StorageError; then the parts stay what they are.
+        """
+        async with self._sealing:
+            merged = await write(self._folder, run)
+            if merged is not None:
+                await _finished(self._submit(self._record_merge, merged))
+            return merged is not None
+
+    async def delete_superseded(self, older_than_s: float = 0.0) -> None:
+        """Delete the files that merged ones took the place of so long ago. Raises StorageError."""
+        await _finished(self._submit(self._delete_superseded, older_than_s))
 
     async def _commit(self, to_chunks: Sequence[int] = ()) -> list[StoredEvent]:
         async with self._committing:
@@ -234,7 +258,9 @@ class Store:
             self._lock.acquire()
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
+        remove_drafts(self._folder)
         self._writer = Writer(self._folder)
+        self._delete_superseded(0.0)
         self.identity = name_folder(self._folder)
         self._last_run = max(self._writer.last_run(), newest_folder(self._folder))
 
@@ -247,8 +273,17 @@ class Store:
     def _write(self, batch: Batch, to_chunks: Sequence[int]) -> list[StoredEvent]:
         return self._opened().write(batch, to_chunks)
 
-    def _record_seal(self, file: SealedFile) -> None:
-        self._opened().record_seal(file, self._clock())
+    def _record_seal(self, part: SealedFile) -> None:
+        self._opened().record_seal(part, self._clock())
+
+    def _record_merge(self, merged: SealedFile) -> None:
+        self._opened().record_merge(merged, self._clock())
+
+    def _delete_superseded(self, older_than_s: float) -> None:
+        files = self._opened().superseded(self._clock() - older_than_s)
+        if files:
+            delete_files([path for file in files for path in files_of(self._folder / file)])
+            self._opened().forget(files)
 
     def _opened(self) -> Writer:
         if self._writer is None:

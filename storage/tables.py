@@ -195,7 +195,7 @@ class Chunk(SQLModel, table=True):
     """A stretch of one run, a blob per column (see :mod:`storage.chunks`).
 
     ``seq0`` is the run's number of the first sample, ``journal`` the newest journal row that the stretch
-    covers: later rows, and only they, hold what the run has besides.
+    covers: later rows, and only they, hold what the run has besides. ``minutes`` is its roll-up.
     """
 
     id: int = Field(primary_key=True)
@@ -215,22 +215,41 @@ class Chunk(SQLModel, table=True):
     half_cycle: bytes
     flags: bytes
     codec: int = 0
+    minutes: bytes | None = None
 
 
-class Sealed(SQLModel, table=True):
-    """The Parquet file that holds a run's first ``n`` samples; ``last`` is the raw newest of them."""
+class Part(SQLModel, table=True):
+    """A Parquet file that holds the run's samples ``first`` … ``first + n − 1``, or ``rows`` of them.
+
+    ``last`` is the raw newest of them, ``journal`` the newest journal row that they cover, ``hours`` their
+    roll-up over hours, and ``closes`` says that with it the whole of an ended run is in files.
+    """
 
     run: int = Field(primary_key=True)
+    part: int = Field(primary_key=True)
     file: str
+    first: int
     n: int
+    rows: int
+    t0_s: float
+    t1_s: float
     sha256: str
     journal: int
     last: bytes
+    hours: bytes | None = None
+    closes: bool
     sealed_unix_s: float
 
 
 VERSIONS: frozenset[type[SQLModel]] = frozenset({Program, Protocol, Cell})
 """Tables whose key is the digest of the rest: a row is written once and never changes."""
+
+
+class Superseded(SQLModel, table=True):
+    """A file that another one has taken the place of, and that is to be deleted."""
+
+    file: str = Field(primary_key=True)
+    unix_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +277,28 @@ class StoredTicket:
 
 @dataclass(frozen=True, slots=True)
 class SealedFile:
-    """A Parquet file that was written, synced and read back."""
+    """A part of a run as a Parquet file that was written, synced and read back."""
 
     run: int
+    part: int
+    """From 0 in the order of time; of a file that several were merged to, the number of the last."""
     file: str
     """Path relative to the data folder, with forward slashes."""
+    first: int
+    """Number of its first sample in the run, from 0."""
     n: int
+    """Samples that it covers."""
+    rows: int
+    """Samples that it holds: all of them, or fewer where the protocol's ``record`` says so."""
+    t0_s: float
+    t1_s: float
     sha256: str
     last: bytes
-    """The newest sample, raw (dtype SAMPLE)."""
+    """The newest sample, raw (dtype SAMPLE); empty if there is none."""
+    hours: bytes = b""
+    """Roll-up over hours, packed."""
+
+    @property
+    def stop(self) -> int:
+        """Number of the first sample after it."""
+        return self.first + self.n

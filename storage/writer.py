@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
 from protocols.errors import StorageError
-from protocols.records import Event
-from storage import chunks, journal, tables
+from protocols.records import ENDED, Event
+from storage import chunks, journal, parts, tables
 from storage.batch import Batch, Row
 from storage.database import DATABASE, open_writer
 from storage.tables import SealedFile, StoredEvent
@@ -55,26 +55,55 @@ class Writer:
             tails.write(connection, chunk)
             return events
 
-    def record_seal(self, sealed: SealedFile, unix_s: float) -> None:
-        """Record a run's Parquet file, delete its chunks. Raises StorageError if it has samples besides."""
+    def record_seal(self, part: SealedFile, unix_s: float) -> None:
+        """Record a run's newest part and delete the chunks that it covers.
+
+        If that was all of an ended run, the run is closed. Raises StorageError if the part does not follow
+        the others.
+        """
         with self._transaction() as (connection, tails):
-            head = tails.head(connection, sealed.run)
-            if head.seq != sealed.n or tails.holds(sealed.run):
+            known = parts.of_run(connection, part.run)
+            if part not in known:
+                journal_row = self._covered(connection, part, parts.stop_of(known))
+                parts.add(connection, part, journal_row, unix_s)
+                chunks.discard(connection, part.run, part.stop)
+            is_all = tails.head(connection, part.run).seq == part.stop and not tails.holds(part.run)
+            if is_all and _has_ended(connection, part.run):
+                parts.close(connection, part)
+
+    def record_merge(self, merged: SealedFile, unix_s: float) -> None:
+        """Record a file that neighbouring parts were merged to. Raises StorageError if they changed since."""
+        with self._transaction() as (connection, _):
+            known = parts.of_run(connection, merged.run)
+            group = [part for part in known if merged.first <= part.first and part.stop <= merged.stop]
+            told = (sum(part.n for part in group), sum(part.rows for part in group))
+            if len(group) < 2 or told != (merged.n, merged.rows):
                 raise StorageError(
-                    f"run {sealed.run} got samples while it was sealed: it stays in {self._file}. "
-                    "Seal it again when it has ended."
+                    f"{merged.file} does not hold what parts of run {merged.run} hold: they stay as they "
+                    "are. See `sandtime verify`."
                 )
-            row: Row = {
-                "run": sealed.run,
-                "file": sealed.file,
-                "n": sealed.n,
-                "sha256": sealed.sha256,
-                "journal": head.journal,
-                "last": sealed.last,
-                "sealed_unix_s": unix_s,
-            }
-            _upsert(connection, tables.Sealed, [row])
-            chunks.discard(connection, sealed.run)
+            parts.replace(connection, group, merged, unix_s)
+
+    def superseded(self, before_unix_s: float) -> list[str]:
+        """Return the files that others have taken the place of before a time."""
+        with self._transaction() as (connection, _):
+            return parts.superseded(connection, before_unix_s)
+
+    def forget(self, files: Sequence[str]) -> None:
+        """Forget superseded files that are deleted."""
+        with self._transaction() as (connection, _):
+            parts.forget(connection, files)
+
+    def _covered(self, connection: Connection, part: SealedFile, first: int) -> int:
+        """Return the newest journal row that the chunks under a part cover."""
+        rows = {span.stop: span.journal for span in chunks.spans(connection, part.run)}
+        rows[first] = parts.journal_of(connection, part.run)
+        if part.first != first or part.stop not in rows:
+            raise StorageError(
+                f"{part.file} covers samples {part.first} to {part.stop - 1} of run {part.run}, which are "
+                f"not the next whole chunks in {self._file}: they stay there. Seal the run again."
+            )
+        return rows[part.stop]
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Tails]]:
@@ -116,3 +145,8 @@ def _add_event(connection: Connection, run: int | None, event: Event) -> StoredE
     row = {"run": run, "value": event.model_dump_json()}
     result = connection.execute(insert(tables.Event).returning(col(tables.Event.id)), row)
     return StoredEvent(result.scalar_one(), run, event)
+
+
+def _has_ended(connection: Connection, run: int) -> bool:
+    state = connection.execute(select(col(tables.Run.state)).where(col(tables.Run.run) == run)).scalar()
+    return state in ENDED

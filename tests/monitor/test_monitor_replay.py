@@ -42,7 +42,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with lab(tmp_path_factory.mktemp("recorded"), channels, 1000.0) as bench:
         ended = bench.until_ended(bench.submit(RAMP, "s1", cell(), LEVELS))
         assert (ended.state, ended.verdict and ended.verdict.kind) == ("finished", "short_circuit")
-        bench.until(lambda: bench.reader().sealed(1) is not None, "the sealed file")
+        bench.until(lambda: bench.reader().is_sealed(1), "the sealed file")
         yield bench
 
 
@@ -144,7 +144,7 @@ def test_every_format_is_written_and_what_is_stored_is_whole(recorded: Lab) -> N
 
 
 def test_verify_finds_a_changed_file(recorded: Lab) -> None:
-    sealed = next((recorded.data / "runs").rglob("*.parquet"))
+    sealed = next((recorded.data / "runs").rglob("samples-*.parquet"))
     whole = sealed.read_bytes()
     try:
         sealed.write_bytes(whole[:-200] + bytes(200))

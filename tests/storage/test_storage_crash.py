@@ -109,4 +109,5 @@ async def test_sealing_that_was_killed_is_done_again(tmp_path: Path, how: str) -
     assert stored(reader) == expected
     assert (reader.unsealed(), reader.verify(1)) == ([], [])
     names = sorted(path.name for path in (tmp_path / "runs" / "1-one-run").iterdir())
-    assert names == ["run.json", "samples.bdf.parquet"]
+    rollups = ["rollup-3600s-000.parquet", "rollup-60s-000.parquet"]
+    assert names == [*rollups, "run.json", "samples-000.bdf.parquet"]

@@ -93,7 +93,7 @@ async def test_samples_are_the_same_after_sealing(tmp_path: Path, monkeypatch: p
     assert (store.reader.count(1), store.reader.verify(1), store.reader.unsealed()) == (4321, [], [2])
     with closing(sqlite3.connect(tmp_path / DATABASE)) as database:
         assert database.execute("SELECT count(*) FROM chunk WHERE run = 1").fetchone() == (0,)
-        assert database.execute("SELECT sealed_unix_s FROM sealed").fetchone() == (1234.5,)
+        assert database.execute("SELECT sealed_unix_s FROM part").fetchone() == (1234.5,)
     assert await store.seal(1, write) == file
     await store.close()
 
@@ -106,7 +106,7 @@ async def test_a_run_without_samples_is_sealed(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_samples_that_come_while_sealing_stop_it(tmp_path: Path) -> None:
+async def test_samples_that_come_while_sealing_stay_in_the_database(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     first, late = samples(1, 700), samples(1, 9, 700.0)
     store.add_samples(first)
@@ -117,16 +117,16 @@ async def test_samples_that_come_while_sealing_stop_it(tmp_path: Path) -> None:
         await store.commit()
         return file
 
-    with pytest.raises(StorageError, match="got samples while"):
-        await store.seal(1, late_write)
+    assert (await store.seal(1, late_write)).n == 700
     both = raw(np.concatenate([first, late]))
-    assert stored(store.reader, 1) == both
+    assert (stored(store.reader, 1), store.reader.unsealed()) == (both, [1, 2])
     await store.seal(1, write)
-    assert stored(store.reader, 1) == both
+    assert (stored(store.reader, 1), store.reader.unsealed()) == (both, [2])
+    assert [(part.first, part.n) for part in store.reader.parts(1)] == [(0, 700), (700, 9)]
     await store.close()
 
 
-async def test_samples_after_sealing_stay_in_the_database(tmp_path: Path) -> None:
+async def test_samples_after_sealing_become_another_part(tmp_path: Path) -> None:
     store = await opened(tmp_path)
     first, late = samples(1, 700), samples(1, 9, 700.0)
     store.add_samples(first)
@@ -135,12 +135,11 @@ async def test_samples_after_sealing_stay_in_the_database(tmp_path: Path) -> Non
     await store.close()
     store = await opened(tmp_path)
     both = np.concatenate([first, late])
-    assert stored(store.reader, 1) == raw(both)
     last = store.reader.last_sample(1)
     assert last is not None
     assert last.tobytes() == both[-1].tobytes()
-    with pytest.raises(StorageError, match="more samples since"):
-        await store.seal(1, write)
+    assert (await store.seal(1, write)).part == 1
+    assert store.reader.is_sealed(1)
     assert stored(store.reader, 1) == raw(both)
     assert store.reader.verify(1) == []
     await store.close()
@@ -196,7 +195,7 @@ async def test_a_sealed_file_names_its_columns_as_bdf_does(tmp_path: Path) -> No
     assert table["cycle_count"].to_pylist() == [1, 1, 1, 1, 2, 2]
 
     about = json.loads((tmp_path / file.file).with_name("run.json").read_text())
-    assert about["file"]["sha256"] == file.sha256
+    assert [part["sha256"] for part in about["files"]] == [file.sha256]
     assert about["run"]["name"] == "cell 1"
     assert about["texts"] == {"protocol": "text"}
     assert set(about["columns"]) == set(table.column_names)
