@@ -41,6 +41,11 @@ class Reader:
         self._folder = folder
         self._engine = open_reader(folder)
 
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._folder
+
     def runs(self) -> list[RunInfo]:
         """Return all runs, by number."""
         rows = self._rows(select(col(tables.Run.info)).order_by(col(tables.Run.run)))
