@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from monitor.commands import analyze, cells, data, demo, exchange, files, live, published, replay, why
+from monitor.commands import analyze, cells, data, demo, exchange, files, live, published, query, replay, why
 from protocols.errors import SandtimeError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, published, files, cells, exchange, live, replay, data, analyze, why):
+for module in (demo, published, files, cells, exchange, live, replay, data, query, analyze, why):
     module.register(app)
 
 

@@ -85,9 +85,10 @@ def utc(tickets: Sequence[StoredTicket], otherwise_unix_s: float) -> Clock:
 class StepCounter:
     """Counts the steps of a run whose samples come piece by piece, in order."""
 
-    def __init__(self) -> None:
-        self._steps = 0
-        self._visit = (-1, -1)
+    def __init__(self, steps: int = 0, visit: tuple[int, int] = (-1, -1)) -> None:
+        """``steps`` have passed before, the last of them being ``visit`` (step and visit)."""
+        self._steps = steps
+        self._visit = visit
 
     def count(self, samples: Columns) -> NDArray[np.int32]:
         """Return the step_count of the next samples: steps passed so far, from 1."""
@@ -136,11 +137,12 @@ class ChargeCounter:
 class CycleCounter:
     """Numbers the cycles of a run whose samples come piece by piece, in order."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, last: int = 0) -> None:
+        """``last`` is the cycle of the sample before."""
         self._program = program
         self._counts = program.counts_cycles
         self._steps = {step.index for step, _ in program.walk()}
-        self._last = 0
+        self._last = last
 
     def count(self, samples: Columns) -> NDArray[np.int32]:
         """Return the number of the cycle: as the program counts them, else two half-cycles each, from 1.

@@ -25,7 +25,6 @@ Kind = Literal["whole", "number", "yes_no", "text", "time", "numbers"]
 """``time``: UTC, without a zone, as its name says; ``numbers``: a list."""
 
 FlatRow = dict[str, Any]
-EVENTS_AT_ONCE = 1000
 
 _KINDS: dict[Any, Kind] = {int: "whole", float: "number", bool: "yes_no", str: "text"}
 
@@ -84,18 +83,15 @@ def _gaps(reader: Reader, run: int) -> Iterator[FlatRow]:
 
 
 def _events(reader: Reader, run: int) -> Iterator[FlatRow]:
-    last = 0
-    while stored := reader.events(run, last, EVENTS_AT_ONCE):
-        for row in stored:
-            yield {
-                "run": run,
-                "event": row.id,
-                "kind": row.event.kind,
-                "t_s": row.event.t_s,
-                "utc": utc(row.event.unix_s),
-                "data": json.dumps(row.event.data, ensure_ascii=False),
-            }
-        last = stored[-1].id
+    for stored in reader.events_of(run):
+        yield {
+            "run": run,
+            "event": stored.id,
+            "kind": stored.event.kind,
+            "t_s": stored.event.t_s,
+            "utc": utc(stored.event.unix_s),
+            "data": json.dumps(stored.event.data, ensure_ascii=False),
+        }
 
 
 def _plain(model: BaseModel) -> FlatRow:

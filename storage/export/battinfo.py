@@ -41,8 +41,7 @@ def test_record(reader: Reader, run: int, unix_s: float) -> Record:
     """Return the ``test`` record of a run."""
     info, program = reader.run(run), reader.program(run)
     extra = reader.extra(run)  # noqa: S610 - not Django's extra
-    folder = next((ticket.ticket.folder for ticket in reader.tickets(run)), "")
-    instrument = extra.get("instrument", "")
+    folder, instrument = reader.identity, extra.get("instrument", "")
     test: Record = {
         "id": _address("test", folder, str(run), info.name, str(info.submitted_unix_s)),
         "identifier": str(run),

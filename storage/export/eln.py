@@ -21,7 +21,7 @@ from protocols.cell import Cell
 from protocols.records import RunInfo
 from storage.describe import describe
 from storage.export import battinfo, tables
-from storage.files import run_folder, sha256, to_json, whole_file, write_json
+from storage.files import sha256, to_json, whole_file, write_json
 from storage.flat import TABLES
 from storage.reader import Reader
 
@@ -53,12 +53,12 @@ STORED = (".parquet", ".png")
 def write(reader: Reader, run: int, path: Path, unix_s: float) -> None:
     """Write a run's archive."""
     info = reader.run(run)
-    name = run_folder(Path(), run, info.name).name
+    name = reader.folder_of(run).name
     with tempfile.TemporaryDirectory(prefix=".eln-", dir=path.parent) as temporary:
         folder = Path(temporary) / name
         folder.mkdir()
         _fill(reader, run, folder, unix_s)
-        files = [*sorted(folder.iterdir()), *_around_verdicts(reader, run, info)]
+        files = [*sorted(folder.iterdir()), *_around_verdicts(reader.folder_of(run))]
         graph = [*_frame(info, name, unix_s), *_about_run(reader, info, name, files)]
         write_json(Path(temporary) / METADATA, {"@context": f"{CRATE}/context", "@graph": graph})
         with whole_file(path) as draft, zipfile.ZipFile(draft, "w") as archive:
@@ -89,9 +89,9 @@ def _write_table(reader: Reader, run: int, table: str, path: Path) -> None:
         writer.writerows(TABLES[table].rows(reader, run))
 
 
-def _around_verdicts(reader: Reader, run: int, info: RunInfo) -> Iterator[Path]:
+def _around_verdicts(of_run: Path) -> Iterator[Path]:
     """Yield the files of raw data around verdicts, and their pictures."""
-    folder = run_folder(reader.folder, run, info.name) / "verdicts"
+    folder = of_run / "verdicts"
     if folder.is_dir():
         yield from sorted(path for path in folder.iterdir() if path.suffix in MEDIA_TYPES)
 

@@ -14,7 +14,9 @@ import jsonschema
 import numpy as np
 import openpyxl
 import pytest
+from battinfo_schema import ADDRESS, PROTOCOL, TEST
 from cycled_run import HOURS, SHORT, TEXTS, cycling, half_cycle, store_cycled_run
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from protocols.measurements import as_json
@@ -23,126 +25,6 @@ from storage.files import run_folder
 from storage.reader import Reader
 
 Rows = list[tuple[Any, ...]]
-
-CATEGORIES = (
-    *("power_outage", "equipment_failure", "temperature_excursion", "software_error"),
-    *("operator_intervention", "premature_termination", "communication_loss", "parameter_drift"),
-    *("setpoint_deviation", "calibration_issue", "out_of_tolerance", "dimensional", "other"),
-)
-ADDRESS = r"^https://w3id\.org/battinfo/{}/[0-9a-hjkmnp-tv-z]{{4}}(-[0-9a-hjkmnp-tv-z]{{4}}){{3}}$"
-
-
-def address(what: str) -> dict[str, Any]:
-    return {"type": "string", "pattern": ADDRESS.format(what)}
-
-
-def closed(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
-    """An object that has these keys and may have those."""
-    return {
-        "type": "object",
-        "properties": {**required, **optional},
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-TEXT, WHOLE, NUMBER = (
-    {"type": "string", "minLength": 1},
-    {"type": "integer", "minimum": 0},
-    {"type": "number"},
-)
-QUANTITY = closed({"value": NUMBER, "unit": TEXT})
-DEVIATION = closed(
-    {"category": {"enum": list(CATEGORIES)}},
-    type=TEXT,
-    occurred_at=WHOLE,
-    duration_s=WHOLE,
-    description=TEXT,
-    impact={"enum": ["minor", "moderate", "major"]},
-)
-PROVENANCE = closed(
-    {"source_type": {"enum": ["measurement", "lab", "simulation"]}, "retrieved_at": WHOLE}, source_name=TEXT
-)
-TEST = closed(
-    {
-        "schema_version": TEXT,
-        "provenance": PROVENANCE,
-        "test": closed(
-            {
-                "id": address("test"),
-                "cell_id": address("cell"),
-                "name": TEXT,
-                "kind": {"enum": ["cycling", "eis", "characterization"]},
-            },
-            identifier=TEXT,
-            status={"enum": ["planned", "running", "completed", "aborted", "other"]},
-            description=TEXT,
-            protocol_id=address("spec"),
-            protocol_name=TEXT,
-            conditions={"type": "object", "propertyNames": {"pattern": "^[a-z][a-z0-9_]*$"}},
-            conformance=closed(
-                {"status": {"enum": ["conformant", "non-conformant", "unknown"]}},
-                deviations={"type": "array", "items": DEVIATION},
-            ),
-            instrument_name=TEXT,
-            equipment_id=address("equipment"),
-            channel_id=address("channel"),
-            started_at=WHOLE,
-            ended_at=WHOLE,
-        ),
-    }
-)
-STEP = closed(
-    {"mode": {"enum": ["cc", "cv", "rest", "eis", "scan", "group"]}},
-    direction={"enum": ["charge", "discharge", "hold", "rest", "none"]},
-    setpoints={"type": "object", "additionalProperties": QUANTITY},
-    termination={
-        "type": "array",
-        "items": closed(
-            {
-                "quantity": {"enum": ["voltage", "current", "c_rate", "capacity", "duration"]},
-                "value": NUMBER,
-                "unit": TEXT,
-            },
-            direction={"enum": ["below", "above", "elapsed"]},
-        ),
-    },
-    duration=QUANTITY,
-    temperature=QUANTITY,
-    description={"type": "string"},
-    tags={"type": "array", "items": {"type": "string"}},
-    count={"type": "integer", "minimum": 1},
-    steps={"type": "array", "items": {"$ref": "#/$defs/step"}},
-)
-PROTOCOL = {
-    "$defs": {"step": STEP},
-    **closed(
-        {
-            "schema_version": TEXT,
-            "test_spec": closed(
-                {
-                    "id": address("spec"),
-                    "name": TEXT,
-                    "kind": {"enum": ["cycling", "eis", "characterization"]},
-                }
-            ),
-            "provenance": PROVENANCE,
-        },
-        method={"type": "array", "items": {"$ref": "#/$defs/step"}},
-        safety={"type": "object", "additionalProperties": NUMBER},
-        record={"type": "object", "additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
-        artifacts={
-            "type": "array",
-            "items": closed(
-                {"role": TEXT, "format": TEXT, "locator": TEXT},
-                sha256={"pattern": "^[0-9a-f]{64}$"},
-                media_type=TEXT,
-            ),
-        },
-        notes={"type": "array", "items": TEXT},
-    ),
-}
-"""What BattINFO's schemas (battery-data-format, August 2026) say of the keys that are written."""
 
 
 @pytest.fixture
@@ -184,7 +66,7 @@ def test_a_workbook_holds_every_sample_as_long_as_they_fit(reader: Reader, tmp_p
     heading, *rows = sheets(tmp_path / "a.xlsx")["Samples"]
     assert heading == ("Time (s)", "E (V)", "I (mA)", "j (mA/cm²)", "Half-cycle", "Step")
     samples = cycling()
-    columns = np.array(rows).T
+    columns: NDArray[np.float64] = np.array(rows, float).T
     for column, name, factor in (
         (0, "t_s", 1),
         (1, "voltage_V", 1),
@@ -203,7 +85,9 @@ def test_more_samples_than_rows_are_rolled_up_and_no_extreme_is_lost(
     found = sheets(tmp_path / "a.xlsx")
     heading, *rows = found["Samples, rolled up"]
     assert len(rows) + 1 <= limit
-    columns = {str(name): np.array([row[k] for row in rows]) for k, name in enumerate(heading)}
+    columns: dict[str, Any] = {
+        str(name): np.array([row[k] for row in rows]) for k, name in enumerate(heading)
+    }
     samples = cycling()
     assert columns["Samples"].sum() == len(samples)
     assert columns["E min (V)"].min() == pytest.approx(samples["voltage_V"].min(), rel=1e-14)

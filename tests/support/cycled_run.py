@@ -10,7 +10,7 @@ from protocols.cell import Cell
 from protocols.measurements import Block, Spectrum, SpectrumSummary, empty_block
 from protocols.nodes import ConstantCurrent
 from protocols.program import Limits, Program
-from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
+from protocols.records import Event, Gap, HalfCycle, RunInfo, RunState, Ticket
 from protocols.verdicts import Verdict
 from storage.reader import Reader
 from storage.seal import seal_run
@@ -124,17 +124,50 @@ async def sealed(folder: Path, run: int) -> SealedFile:
 
 async def store_cycled_run(folder: Path, name: str = "=a+1", seal: bool = False) -> Reader:
     """Store the run as number 1 of a data folder. Its name begins as a formula does."""
+    store = Store(folder)
+    await store.open()
+    await add_cycled_run(store, name)
+    if seal:
+        await store.seal(1, sealed)
+    await store.close()
+    return Reader(folder)
+
+
+async def add_cycled_run(store: Store, name: str, state: RunState = "protected") -> int:
+    """Store the run under the next number, and return that."""
+    run = store.next_run()
     plate = ConstantCurrent(index=0, label="plate", current_A=-1e-4, duration_s=3600, charge_C=0.36)
     strip = ConstantCurrent(index=1, label="strip", current_A=1e-4, duration_s=3600, until_voltage_V=1.0)
     limits = Limits(voltage_min_V=-2, voltage_max_V=2, current_max_A=1e-3)
     program = Program(protocol="p", cell=Cell(name="c", area_m2=1e-4), steps=(plate, strip), limits=limits)
-    run = RunInfo(
-        run=1,
+    store.add_run(_info(run, name, state), program, TEXTS)
+    store.save_ticket(Ticket(run=run, segment=0, program=program.digest()), program, "ended", 0.0, 1.7e9)
+    samples = cycling()
+    samples["channel"] = run
+    for part in np.array_split(samples, 3):
+        store.add_samples(part)
+        await store.commit()
+    for t_s in (100.0, 200.0):
+        store.add_spectrum(run, *spectrum(t_s))
+    store.add_gap(run, Gap(t_from_s=1, t_to_s=2, reason="crash"))
+    for number in range(HOURS):
+        store.add_half_cycle(run, half_cycle(number))
+    store.add_verdict(run, SHORT)
+    for unix_s, told, reason in STATES:
+        store.add_event(run, Event(kind="state", unix_s=unix_s, data={"state": told, "reason": reason}))
+    store.save_result(run, {"hours": HOURS})
+    await store.commit()
+    return run
+
+
+def _info(run: int, name: str, state: RunState) -> RunInfo:
+    return RunInfo(
+        run=run,
         name=name,
         station="A",
         protocol="p",
         cell="c",
-        state="protected",
+        state=state,
         reason=SHORT.message,
         verdict=SHORT,
         submitted_unix_s=1.7e9 - 5,
@@ -142,24 +175,3 @@ async def store_cycled_run(folder: Path, name: str = "=a+1", seal: bool = False)
         ended_unix_s=1.7e9 + 3600 * HOURS,
         samples=360 * HOURS,
     )
-    store = Store(folder)
-    await store.open()
-    store.add_run(run, program, TEXTS)
-    store.save_ticket(Ticket(run=1, segment=0, program=program.digest()), program, "ended", 0.0, 1.7e9)
-    for part in np.array_split(cycling(), 3):
-        store.add_samples(part)
-        await store.commit()
-    for t_s in (100.0, 200.0):
-        store.add_spectrum(1, *spectrum(t_s))
-    store.add_gap(1, Gap(t_from_s=1, t_to_s=2, reason="crash"))
-    for number in range(HOURS):
-        store.add_half_cycle(1, half_cycle(number))
-    store.add_verdict(1, SHORT)
-    for unix_s, state, reason in STATES:
-        store.add_event(1, Event(kind="state", unix_s=unix_s, data={"state": state, "reason": reason}))
-    store.save_result(1, {"hours": HOURS})
-    await store.commit()
-    if seal:
-        await store.seal(1, sealed)
-    await store.close()
-    return Reader(folder)
