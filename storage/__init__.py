@@ -19,6 +19,6 @@ def open_run(folder: str | Path, run: int) -> OpenedRun:
 
     Raises StorageError if the folder holds no data of sandtime, NotFoundError if it has no such run.
     """
-    from storage.opened import OpenedRun
+    from storage import opened
 
-    return OpenedRun(Path(folder), run)
+    return opened.open_run(Path(folder), run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 SAMPLES = "samples"
 
 
+def open_run(folder: Path, run: int) -> OpenedRun:
+    """See :func:`storage.open_run`."""
+    return OpenedRun(Reader(folder), run, lambda: Snapshot(folder))
+
+
 class OpenedRun:
     """One stored run. Each call sees what is committed at that moment.
 
@@ -40,11 +45,12 @@ class OpenedRun:
     export; a column's name ends in its unit. Methods raise StorageError.
     """
 
-    def __init__(self, folder: Path, run: int) -> None:
+    def __init__(self, reader: Reader, run: int, snapshot: Callable[[], Snapshot]) -> None:
+        """``snapshot`` makes one of the samples as they are when it is called."""
         self.number = run
-        self._folder = folder
-        self._reader = Reader(folder)
-        self._reader.run(run)
+        self._reader = reader
+        self._snapshot = snapshot
+        reader.run(run)
 
     @property
     def info(self) -> RunInfo:
@@ -128,7 +134,7 @@ class OpenedRun:
         from storage import arrow
 
         clock = self._reader.clock(self.number)
-        with Snapshot(self._folder) as snapshot:
+        with self._snapshot() as snapshot:
             files = snapshot.files(self.number)
             numbering = arrow.Numbering(self.program, clock, files[-1][1] if files else None)
             live = numbering.batches(snapshot.live(self.number))

@@ -42,10 +42,9 @@ def rows(query: Query, sql: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("run", [SEALED, LIVE])
 def test_samples_are_the_same_whether_sealed_or_not(query: Query, run: int) -> None:
-    answer = query.ask(
-        "SELECT test_time_second, voltage_volt, current_ampere, half_cycle, step_count, cycle_count, "
-        f"unix_time_second FROM samples WHERE run = {run} ORDER BY test_time_second"  # noqa: S608
-    )
+    measured = "test_time_second, voltage_volt, current_ampere, half_cycle"
+    names = f"{measured}, step_count, cycle_count, unix_time_second"
+    answer = query.ask(f"SELECT {names} FROM samples WHERE run = {run} ORDER BY test_time_second")  # noqa: S608
     t_s, voltage, current, half_cycle, steps, cycles, unix_s = np.array(list(answer.rows)).T
     samples = cycling()
     assert np.array_equal(t_s, samples["t_s"])
