@@ -73,7 +73,8 @@ def _fill(reader: Reader, run: int, folder: Path, unix_s: float) -> None:
     write_json(folder / f"{SAMPLES}.metadata.json", describe(reader, run, columns))
     tables.write_eis_csv(reader, run, folder / "spectra.eis.csv")
     tables.write_json_document(reader, run, folder / "run.json")
-    battinfo.write(reader, run, folder / "test.json", unix_s)
+    write_json(folder / "test.json", battinfo.test_record(reader, run, unix_s))
+    write_json(folder / "test-protocol.json", battinfo.protocol_record(reader, run, unix_s))
     for table in ("half_cycles", "verdicts", "events"):
         _write_table(reader, run, table, folder / f"{table}.csv")
     extra = reader.extra(run)  # noqa: S610 - not Django's extra

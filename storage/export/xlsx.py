@@ -261,4 +261,4 @@ def _in_multiples(pieces: Iterable[Columns], each: int) -> Iterator[Columns]:
 
 
 def _cm2(cell: Cell) -> float:
-    return cell.area_m2 * 1e4
+    return float(f"{cell.area_m2 * 1e4:.12g}")

@@ -143,6 +143,7 @@ def test_an_archive_is_a_crate_that_names_each_of_its_files(reader: Reader, tmp_
         assert entity["contentSize"] == str(len(files[place]))
         assert entity["@type"] == "File"
         assert entity["encodingFormat"]
+        assert "verdict" not in entity["description"]
     for entity in entities.values():
         for value in entity.values():
             for reference in value if isinstance(value, list) else [value]:
