@@ -39,6 +39,13 @@ soak: .venv/.dev
 	$(PIP) --editable ".[dev,readers,judges]"
 	touch $@
 
+# PyProBE, which reads our exports in the tests, in an environment of its own (it needs an older Polars): large.
+.venv/.pyprobe: .venv/.dev tests/pyprobe.txt
+	$(PYTHON) -m venv .venv/pyprobe
+	.venv/pyprobe/bin/python -m pip install --quiet --disable-pip-version-check --constraint tests/pyprobe.txt \
+		PyProBE-Data
+	touch $@
+
 # Other impedance libraries, for benchmarks.eis, each in an environment of its own: large. What can't be installed
 # is named in the table.
 PEER = $(PYTHON) -m venv .venv/peers-$(1) && .venv/peers-$(1)/bin/python -m pip install --quiet \

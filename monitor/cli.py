@@ -19,6 +19,7 @@ from monitor.commands import (
     laboratory,
     live,
     published,
+    query,
     replay,
     why,
 )
@@ -34,6 +35,7 @@ app = typer.Typer(
 for module in (
     demo,
     published,
+    query,
     files,
     cells,
     exchange,

@@ -28,7 +28,7 @@ from storage import bdf, chunks, journal, overview, parquet, parts, tables
 from storage.catalogue import Catalogue
 from storage.columns import Columns, between, join, of_block
 from storage.database import open_reader
-from storage.files import identity_of, sha256
+from storage.files import identity_of, run_folder, sha256
 from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 
@@ -43,6 +43,20 @@ class Reader:
         self._engine = open_reader(folder)
         self.catalogue = Catalogue(self._rows)
         """Instruments, stations, versions of files, calibrations, audit."""
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._folder
+
+    @property
+    def identity(self) -> str:
+        """Random name of the data folder."""
+        return identity_of(self._folder)
+
+    def folder_of(self, run: int) -> Path:
+        """Return the folder for a run's own files, which need not be there."""
+        return run_folder(self._folder, run, self.run(run).name)
 
     def runs(self) -> list[RunInfo]:
         """Return all runs, by number."""
@@ -173,10 +187,11 @@ class Reader:
             query = query.where(col(tables.Event.run) == run)
         return self._events(query.order_by(col(tables.Event.id)).limit(limit))
 
-    def events_of(self, run: int, kind: str) -> list[StoredEvent]:
-        """Return all events of one kind of a run, the oldest first."""
-        of_kind = func.json_extract(col(tables.Event.value), "$.kind") == kind
-        query = select(tables.Event).where(col(tables.Event.run) == run, of_kind)
+    def events_of(self, run: int, kind: str | None = None) -> list[StoredEvent]:
+        """Return all events of a run, of one kind or (None) of every, the oldest first."""
+        query = select(tables.Event).where(col(tables.Event.run) == run)
+        if kind is not None:
+            query = query.where(func.json_extract(col(tables.Event.value), "$.kind") == kind)
         return self._events(query.order_by(col(tables.Event.id)))
 
     def tickets(self, run: int) -> list[StoredTicket]:

@@ -11,8 +11,17 @@ from monitor.commands.live import RunArgument
 from monitor.output import ConfigOption, JsonOption, configuration, emit, say
 from protocols.errors import StorageError
 
-SUFFIXES = {"bdf-csv": "bdf.csv", "bdf-parquet": "bdf.parquet", "eis-csv": "eis.csv", "json": "json"}
-Format = Literal["bdf-csv", "bdf-parquet", "eis-csv", "json"]
+Format = Literal["bdf-csv", "bdf-parquet", "eis-csv", "json", "xlsx", "eln", "battinfo"]
+SUFFIXES: dict[Format, str] = {
+    "bdf-csv": "bdf.csv",
+    "bdf-parquet": "bdf.parquet",
+    "eis-csv": "eis.csv",
+    "json": "json",
+    "xlsx": "xlsx",
+    "eln": "eln",
+    "battinfo": "test.json",
+}
+"""Format → how the name of its file ends."""
 
 
 def register(app: typer.Typer) -> None:
@@ -32,8 +41,8 @@ def export(
     from storage.reader import Reader
 
     path = output or Path(f"run{run}.{SUFFIXES[file_format]}")
-    export_run(Reader(configuration(config).data), run, file_format, path)
-    say(f"wrote {path}")
+    for written in export_run(Reader(configuration(config).data), run, file_format, path):
+        say(f"wrote {written}")
 
 
 def verify(

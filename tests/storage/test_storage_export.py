@@ -10,19 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cycled_run import HOURS, SHORT, cycling, store_cycled_run
 from pyarrow import parquet
 
-from protocols.cell import Cell
 from protocols.errors import StorageError
-from protocols.measurements import COLUMNS, Block, Spectrum, SpectrumSummary, empty_block
-from protocols.nodes import ConstantCurrent
-from protocols.program import Limits, Program
-from protocols.records import Gap, RunInfo, Ticket
-from storage import export
+from protocols.measurements import COLUMNS, Spectrum, empty_block
+from protocols.program import Program
+from protocols.records import RunInfo
+from protocols.verdicts import Verdict
 from storage.bdf import ChargeCounter, CycleCounter, StepCounter
-from storage.export import Format, export_run
+from storage.export import Format, export_run, tables
 from storage.reader import Reader
-from storage.store import Store
 
 TYPES = {
     "test_time_second": "double",
@@ -35,77 +33,11 @@ TYPES = {
     "charging_capacity_ah": "double",
     "discharging_capacity_ah": "double",
 }
-HOURS = 4
-
-
-def cycling() -> Block:
-    """Plating and stripping of an hour each at 0.1 mA, a sample every 10 s."""
-    block = empty_block(360 * HOURS)
-    t_s = 10.0 * np.arange(1, len(block) + 1)
-    half_cycle = ((t_s - 1) // 3600).astype(int)
-    noise = np.random.default_rng(0).normal(0, 1e-5, len(block))
-    block["channel"] = 1
-    block["t_s"] = t_s
-    block["current_A"] = np.where(half_cycle % 2, 1e-4, -1e-4)
-    block["voltage_V"] = 300 * block["current_A"] + noise
-    block["charge_C"] = block["current_A"] * (t_s - 3600 * half_cycle)
-    block["step"] = half_cycle % 2
-    block["visit"] = half_cycle // 2
-    block["half_cycle"] = half_cycle
-    return block
-
-
-def spectrum(t_s: float) -> tuple[Spectrum, SpectrumSummary]:
-    whole = Spectrum(
-        channel=1,
-        step=1,
-        visit=0,
-        t_start_s=t_s,
-        t_end_s=t_s + 2,
-        frequency_Hz=(1e3, 1e2),
-        z_real_ohm=(50.5, 80.25),
-        z_imag_ohm=(-1.5, -20.0),
-        t_s=(t_s, t_s + 1),
-    )
-    few = SpectrumSummary(
-        t_s=t_s,
-        current_A=0,
-        r_hf_ohm=50,
-        r_total_ohm=80,
-        r_int_ohm=30,
-        phase_low_rad=-0.2,
-        z_imag_low_ohm=20,
-        f_low_Hz=100,
-        conductance_low_S=0.01,
-        kk_passed=True,
-        kk_rms=1e-3,
-        kk_lag1=0,
-        noise=1e-3,
-    )
-    return whole, few
 
 
 @pytest.fixture
 async def reader(tmp_path: Path) -> Reader:
-    step = ConstantCurrent(index=0, label="plate", current_A=-1e-4, duration_s=3600)
-    limits = Limits(voltage_min_V=-2, voltage_max_V=2, current_max_A=1e-3)
-    program = Program(protocol="p", cell=Cell(name="c", area_m2=1e-4), steps=(step,), limits=limits)
-    run = RunInfo(
-        run=1, name="a", station="A", protocol="p", cell="c", state="finished", submitted_unix_s=0.0
-    )
-    store = Store(tmp_path / "data")
-    await store.open()
-    store.add_run(run, program, {"cell": "area: 1 cm^2"})
-    store.save_ticket(Ticket(run=1, segment=0, program=program.digest()), program, "ended", 0.0, 1.7e9)
-    for part in np.array_split(cycling(), 3):
-        store.add_samples(part)
-        await store.commit()
-    for t_s in (100.0, 200.0):
-        store.add_spectrum(1, *spectrum(t_s))
-    store.add_gap(1, Gap(t_from_s=1, t_to_s=2, reason="crash"))
-    store.save_result(1, {"hours": HOURS})
-    await store.close()
-    return Reader(tmp_path / "data")
+    return await store_cycled_run(tmp_path / "data")
 
 
 def validate(path: Path) -> subprocess.Popen[str]:
@@ -132,7 +64,7 @@ def test_bdf_accepts_an_export_without_a_warning(reader: Reader, tmp_path: Path)
 def test_bdf_parquet_has_the_names_types_and_order(
     reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "ROWS", 500)
+    monkeypatch.setattr(tables, "ROWS", 500)
     path = tmp_path / "a.bdf.parquet"
     export_run(reader, 1, "bdf-parquet", path)
     table = parquet.read_table(path)
@@ -151,7 +83,7 @@ def test_bdf_parquet_has_the_names_types_and_order(
 def test_capacities_add_up_over_the_whole_run(
     reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "ROWS", 500)
+    monkeypatch.setattr(tables, "ROWS", 500)
     path = tmp_path / "a.bdf.parquet"
     export_run(reader, 1, "bdf-parquet", path)
     table = parquet.read_table(path)
@@ -190,12 +122,15 @@ def test_spectra_as_csv(reader: Reader, tmp_path: Path) -> None:
     export_run(reader, 1, "eis-csv", path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["index", "frequency_hertz", "real_impedance_ohm", "imaginary_impedance_ohm"]
-    whole, _ = spectrum(100.0)
-    points = list(zip(whole.frequency_Hz, whole.z_real_ohm, whole.z_imag_ohm, strict=True))
-    assert [tuple(map(float, row.values())) for row in rows] == [
-        (index, *point) for index in (0, 1) for point in points
+    assert list(rows[0])[:4] == ["index", "frequency_hertz", "real_impedance_ohm", "imaginary_impedance_ohm"]
+    points = [
+        (index, f, real, imaginary, t_s, whole.voltage_V, whole.current_A)
+        for index, (whole, _) in enumerate(reader.spectra(1))
+        for f, real, imaginary, t_s in zip(
+            whole.frequency_Hz, whole.z_real_ohm, whole.z_imag_ohm, whole.t_s, strict=True
+        )
     ]
+    assert [tuple(map(float, row.values())) for row in rows] == points
 
 
 def test_everything_else_as_json(reader: Reader, tmp_path: Path) -> None:
@@ -208,7 +143,8 @@ def test_everything_else_as_json(reader: Reader, tmp_path: Path) -> None:
         whole for whole, _ in reader.spectra(1)
     ]
     assert document["results"] == {"hours": HOURS}
-    assert (document["verdicts"], document["half_cycles"]) == ([], [])
+    assert [Verdict.model_validate(verdict) for verdict in document["verdicts"]] == [SHORT]
+    assert len(document["half_cycles"]) == HOURS
 
 
 @pytest.mark.parametrize("fmt", ["bdf-csv", "bdf-parquet", "eis-csv", "json"])
@@ -219,7 +155,8 @@ def test_each_export_says_what_it_means(reader: Reader, tmp_path: Path, fmt: For
     assert "oxidises the working electrode" in about["conventions"]["current"]
     assert about["cell"]["area_m2"] == 1e-4
     assert about["gaps"] == [{"t_from_s": 1.0, "t_to_s": 2.0, "reason": "crash"}]
-    assert ("current_ampere" in about["columns"]) == fmt.startswith("bdf")
+    assert ("step_count" in about["columns"]) == fmt.startswith("bdf")
+    assert ("frequency_hertz" in about["columns"]) == (fmt == "eis-csv")
 
 
 def test_what_cannot_be_exported(reader: Reader, tmp_path: Path) -> None:

@@ -1,46 +1,33 @@
-"""Writing a run to files that other programs read. Each gets a ``<name>.metadata.json`` beside it.
-
-To be run in another process than the daemon: it loads pyarrow.
-"""
+"""Plain tables: samples in the columns of the Battery Data Format, spectra, and the rest as one document."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
-from protocols.errors import StorageError
 from protocols.measurements import COLUMNS, as_json
 from storage import parquet
 from storage.bdf import LOSSLESS, ChargeCounter, CycleCounter, StepCounter
 from storage.columns import Columns, regroup
-from storage.describe import describe
 from storage.files import whole_file, write_json
 from storage.reader import Reader
 
-Format = Literal["bdf-csv", "bdf-parquet", "eis-csv", "json"]
-
 ROWS = 1 << 16
 MEASURED = ("t_s", "voltage_V", "current_A")
-EIS_COLUMNS = ("index", "frequency_hertz", "real_impedance_ohm", "imaginary_impedance_ohm")
+EIS_COLUMNS = (
+    "index",
+    "frequency_hertz",
+    "real_impedance_ohm",
+    "imaginary_impedance_ohm",
+    "test_time_second",
+    "voltage_volt",
+    "current_ampere",
+)
 
 
-def export_run(reader: Reader, run: int, fmt: Format, path: Path) -> None:
-    """Write a run to ``path``, and how it is to be read to ``<name>.metadata.json`` beside it.
-
-    ``bdf-csv`` and ``bdf-parquet`` hold columns of the Battery Data Format only, ``eis-csv`` all spectra one
-    after the other, ``json`` everything but the samples. Raises StorageError.
-    """
-    if fmt not in get_args(Format):
-        raise StorageError(f"unknown format {fmt!r}; there are {', '.join(get_args(Format))}")
-    if not path.parent.is_dir():
-        raise StorageError(f"{path} cannot be written: the folder {path.parent} does not exist")
-    columns = WRITERS[fmt](reader, run, path)
-    write_json(path.with_name(f"{path.name}.metadata.json"), describe(reader, run, columns))
-
-
-def _write_bdf_csv(reader: Reader, run: int, path: Path) -> list[str]:
+def write_bdf_csv(reader: Reader, run: int, path: Path) -> list[str]:
+    """Write the samples as text; every number reads back as it was."""
     columns: list[str] = []
     with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -52,22 +39,25 @@ def _write_bdf_csv(reader: Reader, run: int, path: Path) -> list[str]:
     return columns
 
 
-def _write_bdf_parquet(reader: Reader, run: int, path: Path) -> list[str]:
+def write_bdf_parquet(reader: Reader, run: int, path: Path) -> list[str]:
+    """Write the samples as Parquet."""
     with whole_file(path) as draft:
         return parquet.write(draft, _bdf_groups(reader, run))
 
 
-def _write_eis_csv(reader: Reader, run: int, path: Path) -> list[str]:
+def write_eis_csv(reader: Reader, run: int, path: Path) -> list[str]:
+    """Write all spectra, a row a point, with the DC voltage and current of each sweep."""
     with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(EIS_COLUMNS)
-        for index, (spectrum, _) in enumerate(reader.spectra(run)):
-            points = zip(spectrum.frequency_Hz, spectrum.z_real_ohm, spectrum.z_imag_ohm, strict=True)
-            writer.writerows((index, *point) for point in points)
+        for index, (whole, _) in enumerate(reader.spectra(run)):
+            points = zip(whole.frequency_Hz, whole.z_real_ohm, whole.z_imag_ohm, whole.t_s, strict=True)
+            writer.writerows((index, *point, whole.voltage_V, whole.current_A) for point in points)
     return list(EIS_COLUMNS)
 
 
-def _write_json(reader: Reader, run: int, path: Path) -> list[str]:
+def write_json_document(reader: Reader, run: int, path: Path) -> list[str]:
+    """Write everything but the samples."""
     spectra = [{"spectrum": as_json(whole), "summary": as_json(few)} for whole, few in reader.spectra(run)]
     document = {
         "run": as_json(reader.run(run)),
@@ -97,10 +87,10 @@ def _bdf_groups(reader: Reader, run: int) -> Iterator[Columns]:
         }
 
 
-WRITERS: dict[Format, Callable[[Reader, int, Path], list[str]]] = {
-    "bdf-csv": _write_bdf_csv,
-    "bdf-parquet": _write_bdf_parquet,
-    "eis-csv": _write_eis_csv,
-    "json": _write_json,
+WRITERS: Mapping[str, Callable[[Reader, int, Path], list[str]]] = {
+    "bdf-csv": write_bdf_csv,
+    "bdf-parquet": write_bdf_parquet,
+    "eis-csv": write_eis_csv,
+    "json": write_json_document,
 }
 """Each writes its file and returns the names of its columns."""
