@@ -31,8 +31,13 @@ class Snapshot:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._connection: Connection = open_reader(folder).connect()
-        self._connection.begin()
+        try:
+            self._connection: Connection = open_reader(folder).connect()
+            self._connection.begin()
+            # SQLite's moment is that of the first read.
+            self._connection.exec_driver_sql("SELECT max(version) FROM schema_version").all()
+        except SQLAlchemyError as error:
+            raise self._unreadable(error) from error
 
     def __enter__(self) -> Self:
         return self

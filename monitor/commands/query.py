@@ -52,12 +52,11 @@ def query(
 
 
 def _show(answer: Answer) -> None:
-    """Print the first rows as a table for people, and say how many there are besides."""
+    """Print the first rows as a table for people, and say if there are more."""
     rows = [[_text(value) for value in row] for row in itertools.islice(answer.rows, SHOWN)]
     emit(None, "\n".join(_lines(answer.columns, rows)), as_json=False)
-    more = sum(1 for _ in answer.rows)
-    if more:
-        say(f"… and {more} more rows; --csv prints all")
+    if next(answer.rows, None) is not None:
+        say(f"… only the first {SHOWN} rows are shown; --csv prints all")
 
 
 def _lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -15,14 +15,17 @@ import numpy as np
 import openpyxl
 import pytest
 from battinfo_schema import ADDRESS, PROTOCOL, TEST
-from cycled_run import HOURS, SHORT, TEXTS, cycling, half_cycle, store_cycled_run
+from cycled_run import HOURS, SHORT, TEXTS, add_cycled_run, cycling, half_cycle, store_cycled_run
 from numpy.typing import NDArray
 from pyarrow import parquet
 
 from protocols.measurements import as_json
+from protocols.records import Event, Gap, RunState
 from storage.export import export_run, xlsx
+from storage.export.deviations import deviations
 from storage.files import run_folder
 from storage.reader import Reader
+from storage.store import Store
 
 Rows = list[tuple[Any, ...]]
 
@@ -143,7 +146,7 @@ def test_an_archive_is_a_crate_that_names_each_of_its_files(reader: Reader, tmp_
         assert entity["contentSize"] == str(len(files[place]))
         assert entity["@type"] == "File"
         assert entity["encodingFormat"]
-        assert "verdict" not in entity["description"]
+        assert entity["description"] != "Around a verdict"
     for entity in entities.values():
         for value in entity.values():
             for reference in value if isinstance(value, list) else [value]:
@@ -214,6 +217,50 @@ def test_what_went_otherwise_is_a_deviation_in_battinfos_words(reader: Reader, t
         ("communication_loss", "lost", 60),
         ("premature_termination", "short_circuit", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "category"),
+    [
+        ("samples that were on their way when the contact was lost", "communication_loss"),
+        ("the segment ended while nobody watched: its last samples may be missing", "communication_loss"),
+        ("samples that were fetched but not yet stored when the daemon died", "software_error"),
+        ("the instrument dropped 3 samples", "equipment_failure"),
+        ("moths", "other"),
+    ],
+)
+async def test_the_reason_of_a_gap_tells_its_category(tmp_path: Path, reason: str, category: str) -> None:
+    store = Store(tmp_path / "data")
+    await store.open()
+    run = await add_cycled_run(store, "a")
+    store.add_gap(run, Gap(t_from_s=5000.0, t_to_s=5000.5, reason=reason))
+    await store.close()
+    [found] = [d for d in deviations(Reader(tmp_path / "data"), run) if reason in d["description"]]
+    assert (found["category"], found["duration_s"], found["occurred_at"]) == (category, 1, 1_700_005_000)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "found"),
+    [
+        ("paused", "paused by a person; the circuit is open", [("operator_intervention", "paused")]),
+        ("paused", "a suspicion", []),
+        ("stopped", "stopped by a person", [("operator_intervention", "stopped")]),
+        ("failed", "the box is on fire", [("premature_termination", "failed")]),
+        ("finished", "all steps done", []),
+    ],
+)
+async def test_the_state_of_a_run_tells_its_category(
+    tmp_path: Path, state: RunState, reason: str, found: list[tuple[str, str]]
+) -> None:
+    store = Store(tmp_path / "data")
+    await store.open()
+    run = await add_cycled_run(store, "a")
+    store.add_event(run, Event(kind="state", unix_s=1.8e9, data={"state": state, "reason": reason}))
+    store.add_event(run, Event(kind="alarm", unix_s=1.81e9, data={"message": "the circuit is not open"}))
+    await store.close()
+    late = [d for d in deviations(Reader(tmp_path / "data"), run) if d["occurred_at"] >= 1.8e9]
+    alarm = ("equipment_failure", "alarm")
+    assert [(d["category"], d["type"]) for d in late] == [*found, alarm]
 
 
 def test_a_battinfo_address_is_the_same_each_time(reader: Reader, tmp_path: Path) -> None:

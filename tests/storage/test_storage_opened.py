@@ -7,15 +7,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 from cycled_run import HOURS, SHORT, add_cycled_run, cycling, sealed, spectrum
+from pyarrow import parquet
 
 import storage
 from protocols.errors import NotFoundError, StorageError
+from storage import arrow
+from storage.reader import Reader
 from storage.store import Store
 
 SEALED, LIVE = 1, 2
-COUNT = 360 * HOURS
+HALVES = (slice(500), slice(500, None))
+"""Cut within a half-cycle."""
 
 
 @pytest.fixture
@@ -64,6 +69,19 @@ def test_other_tables_and_what_is_known_of_the_run(folder: Path) -> None:
     assert run.arrow("events").num_rows == 4
     whole, _ = spectrum(100.0)
     assert np.array_equal(run.spectra[0].impedance(), whole.impedance())
+
+
+def test_numbers_go_on_where_a_sealed_file_ended(folder: Path, tmp_path: Path) -> None:
+    reader = Reader(folder)
+    program, clock = reader.program(LIVE), reader.clock(LIVE)
+    samples = reader.samples(LIVE)
+    first, second = ({name: values[part] for name, values in samples.items()} for part in HALVES)
+    sealed_before = tmp_path / "before.parquet"
+    before = pyarrow.Table.from_batches(arrow.Numbering(program, clock).batches([first]))
+    parquet.write_table(before, sealed_before, row_group_size=100)
+    [after] = arrow.Numbering(program, clock, sealed_before).batches([second])
+    whole = storage.open_run(folder, LIVE).arrow()
+    assert pyarrow.concat_tables([before, pyarrow.Table.from_batches([after])]).equals(whole)
 
 
 def test_a_run_without_samples_has_the_same_columns(folder: Path, tmp_path: Path) -> None:
