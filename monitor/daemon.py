@@ -135,6 +135,7 @@ class Daemon:
             yield
         finally:
             self.worker.close()
+            await self.recorder.close()
             await self.store.close()
 
     def request_seen(self) -> None:

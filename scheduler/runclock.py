@@ -19,11 +19,18 @@ class RunClock:
         self._zero_unix_s = 0.0
         """UTC at run time 0, as the last anchor has it."""
         self._ended_monotonic_s: float | None = None
+        self._reached_s, self._first = 0.0, True
         self._clock = clock
         self._simulated = simulated
 
     def begin(self, reached_s: float, first: bool) -> None:
         """A segment begins, after ``reached_s`` of run time had been measured."""
+        self._reached_s, self._first = reached_s, first
+        self.begin_later()
+
+    def begin_later(self) -> None:
+        """The segment that was to begin had to wait: it begins now."""
+        reached_s, first = self._reached_s, self._first
         self.offset_s = 0.0 if first else reached_s + self._open_for_s()
         if self._simulated and not first:
             # A simulated clock may run faster than ours: UTC goes on with run time.

@@ -89,7 +89,7 @@ class Service:
     @property
     def storing(self) -> bool:
         """Whether commits succeed."""
-        return not self._recorder.failing
+        return self._recorder.storing
 
     def start_waiting(self) -> None:
         """Start what may start on every free station."""

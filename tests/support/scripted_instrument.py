@@ -561,6 +561,7 @@ class Bench:
     async def die(self) -> None:
         """The daemon is killed: all that was not committed is lost."""
         await self.rest()
+        await self.recorder.close()
         await self.store.die()
         self.instrument.host_died()
 
@@ -628,6 +629,7 @@ async def bench_in(folder: Path) -> AsyncIterator[Bench]:
         yield bench
     finally:
         await bench.rest()
+        await bench.recorder.close()
         bench.store.full, bench.store.holds = False, None
         await bench.store.close()
 
