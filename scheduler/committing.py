@@ -36,6 +36,8 @@ class Committer:
 
     def __init__(self, store: Store, clock: Clock, committed: Callable[[StoredEvent], None]) -> None:
         """``committed`` is told every event after its commit, in order."""
+        self.on_failure: list[Callable[[], None]] = []
+        """Called when a commit fails after one that did not."""
         self._store = store
         self._clock = clock
         self._committed = committed
@@ -148,6 +150,9 @@ class Committer:
             self._problem, self._backoff_s = "", BACKOFF_FIRST_S
             self._durable_until_s, self._succeeded = began_s, self._begun
             return
-        self._problem = str(outcome) or repr(outcome)
+        began, self._problem = not self._problem, str(outcome) or repr(outcome)
+        if began:
+            for subscriber in self.on_failure:
+                subscriber()
         self._retry_at_s = self._clock.monotonic() + self._backoff_s
         self._backoff_s = min(self._backoff_s * BACKOFF_FACTOR, BACKOFF_MAX_S)

@@ -60,6 +60,10 @@ class Recorder:
         """Call ``subscriber`` with each event after its commit, in order."""
         self._event_subscribers.append(subscriber)
 
+    def on_failure(self, subscriber: Callable[[], None]) -> None:
+        """Call ``subscriber`` when a commit fails, once until one succeeds again."""
+        self._committer.on_failure.append(subscriber)
+
     def samples(self, instrument: str, block: Block) -> None:
         """Hand over one poll's samples."""
         if not len(block):

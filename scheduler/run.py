@@ -235,6 +235,9 @@ class ActiveRun:
         self.segment, self.phase, self.end, self.gap_possible = program, phase, None, False
         self.course.interrupting = self.course.looks_again = False
         self.clock.begin(self.progress.t_s, first=number == 0)
+        if self.clock.by_utc:
+            message = "the time since the last segment is by UTC: a step of the clock could not be noticed"
+            self.tell("note", {"message": message})
         self.progress.begin_segment(self.offset_s, self.section(phase), first)
         self.progress.judging = phase != "afterwards" and self.course.trip is None
         self._save_intent()
@@ -360,15 +363,13 @@ class ActiveRun:
     def save_progress(self) -> None:
         """Queue the state of guards and progress as it is after the newest handed-over sample."""
         self._saved_s = self.progress.t_s
-        state = {**self.progress.state(), "course": self.course.state()}
+        now = self._clock.stamp()
+        state = {**self.progress.state(), "course": self.course.state(), "saved": now.state()}
         if self.end is not None:
             position = self.end.position.model_dump(mode="json")
-            state["end"] = {
-                "reason": self.end.reason,
-                "message": self.end.message,
-                "position": position,
-                "unix_s": self.clock.ended_unix_s,
-            }
+            ended = self.clock.ended or now
+            how = {"reason": self.end.reason, "message": self.end.message, "position": position}
+            state["end"] = {**how, **ended.state()}
         self._store.save_guards(self.number, self.progress.t_s, state)
 
     def opened(self, outcome: OpenCircuit) -> None:

@@ -54,6 +54,8 @@ class Store:
         self._writer: Writer | None = None
         self._queued = Batch()
         self._in_flight = Batch()
+        self._unseen: list[StoredEvent] = []
+        """Events that were stored with a seal: the next commit returns them."""
         self._committing = asyncio.Lock()
         self._last_run = 0
         self.identity = ""
@@ -178,7 +180,9 @@ class Store:
         More samples than :data:`MOST_SAMPLES` go before the rest, in transactions of their own. Raises
         StorageError; what was not stored then stays queued, in its order, for the next commit.
         """
-        return await self._commit()
+        events = await self._commit()
+        events, self._unseen = [*self._unseen, *events], []
+        return events
 
     async def seal(self, run: int, write: Callable[[Path, int], Awaitable[SealedFile]]) -> SealedFile:
         """Move a run's samples from the database to a Parquet file of its own.
@@ -187,7 +191,7 @@ class Store:
         are whole in the database or whole in the recorded file, and sealing may be done again. Raises
         StorageError, also if the run got samples meanwhile: then they all stay where they were.
         """
-        await self._commit(to_chunks=(run,))
+        self._unseen += await self._commit(to_chunks=(run,))
         file = await write(self._folder, run)
         await _finished(self._submit(self._record_seal, file))
         return file
