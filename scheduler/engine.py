@@ -112,6 +112,11 @@ class Engine:
                 # No fault in one run's results may end the watch over the cells.
                 log.exception("run %d has ended, but its data could not be sealed", run)
 
+    def finish_again(self) -> None:
+        """Storing works again: finish what could not be finished."""
+        while self._unfinished:
+            self._ended.put_nowait(self._unfinished.pop())
+
     async def _next_ended(self) -> int:
         """Wait for a run that has ended; after a while take one that could not be finished."""
         while True:
@@ -119,8 +124,7 @@ class Engine:
                 async with asyncio.timeout(FINISH_AGAIN_S):
                     return await self._ended.get()
             except TimeoutError:
-                if self._unfinished and self._recorder.storing:
-                    return self._unfinished.pop()
+                self.finish_again()
 
     async def _finish(self, run: int) -> None:
         await self._resolver.caught_up()

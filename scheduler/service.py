@@ -118,6 +118,8 @@ class Service:
                 place.keeper.submit(place.channel, self._runs[number])
 
     def _storage_changed(self, info: StorageInfo) -> None:
+        if info.state != "failing":
+            self._engine.finish_again()
         if self.ready and info.starts:
             self.start_waiting()
 

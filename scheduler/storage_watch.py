@@ -144,23 +144,24 @@ class StorageWatch:
         problem = self._recorder.storage_problem
         behind_s = self._recorder.behind_s
         if not problem and behind_s > SLOW_S:
-            problem = f"the disk is too slow: what was measured {behind_s:.0f} s ago is not stored yet"
+            problem = f"the disk is too slow: what was measured {behind_s:.0f} s ago is not stored"
         if problem:
             self._fails(problem)
         elif self._problem:
             self._works_again()
 
     def _fails(self, problem: str) -> None:
+        problem = problem.rstrip(".") + "."
         began, self._problem = not self._problem, problem
         now_s = self._clock.monotonic()
         self._most_samples = max(self._most_samples, self._recorder.waiting_samples)
         if began:
             self._began_s = now_s - self._recorder.behind_s
             self._since_unix_s = self._clock.unix() - self._recorder.behind_s
-            self._report(logging.ERROR, f"{problem}. {self._outlook()}")
+            self._report(logging.ERROR, f"{problem} {self._outlook()}")
         elif not self._ended_runs and self._left_s() <= 0.0:
             self._ended_runs = True
-            self._report(logging.CRITICAL, f"{problem}. All runs are brought to open circuit now")
+            self._report(logging.CRITICAL, f"{problem} All runs are brought to open circuit now")
             self._end_runs(f"storage: nothing could be stored for {(now_s - self._began_s) / 60:.1f} min")
         elif now_s - self._told_s >= TELL_AGAIN_S:
             self._tell()
