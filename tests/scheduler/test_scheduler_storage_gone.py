@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from protocols.errors import NotAllowedError, StorageError
 from protocols.nodes import Message, Rest
 from protocols.program import GuardSettings, Program
 from protocols.records import RunInfo
-from scheduler import committing
+from scheduler import clock_watch, committing, storage_watch
 from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
 from scheduler.requests import StorageInfo, Submission
@@ -387,6 +388,33 @@ async def test_a_daemon_killed_with_a_full_disk_leaves_what_was_durable_and_a_ga
     assert gap.t_from_s == durable - 1
     assert gap.t_to_s > gap.t_from_s + 25
     assert lab.times(run)[:durable] == [float(k) for k in range(durable)]
+
+
+# The service's own watch
+
+
+async def test_the_service_watches_disk_and_clock_by_itself(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_watch, "LOOK_S", 0.001)
+    monkeypatch.setattr(clock_watch, "LOOK_S", 0.001)
+    run = lab.add(LONG)
+    await lab.begin()
+    await lab.until_measured(run)
+    watch = asyncio.create_task(lab.service.watch(), name="watch")
+    await lab.bench.until(lambda: lab.service.storage.info().free_bytes is not None)
+    lab.bench.store.full = True
+    await lab.until_failing()
+    await lab.bench.until(lambda: lab.service.storage.info().state == "failing")
+    lab.bench.host.utc_s -= 3600.0
+    await lab.bring_back()
+    await lab.bench.until(lambda: lab.service.storage.info().state == "ok")
+    watch.cancel()
+    await asyncio.wait([watch])
+    await lab.bench.recorder.commit()
+    steps = [s for s in lab.bench.events if s.event.kind == "clock_step"]
+    assert [stored.run for stored in steps] == [None, run]
+    assert [stored.event.data["step_s"] for stored in steps] == pytest.approx([-3600.0, -3600.0])
 
 
 # Little room
