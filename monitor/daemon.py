@@ -214,6 +214,7 @@ async def _publish(daemon: Daemon) -> None:
     publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
     daemon.recorder.on_samples(publisher.samples)
     daemon.recorder.on_event(publisher.event)
+    publisher.storage(daemon.service.storage.info())
     daemon.service.storage.on_change(publisher.storage)
     while True:
         try:

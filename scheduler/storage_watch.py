@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,8 @@ SLOW_S = 30.0
 """Storage that succeeds, but so far behind, counts as failing."""
 SAFE_PART = 0.9
 """Part of time and memory after which the runs are ended: the rest is for their ends."""
+PROGRESS_S = 30.0
+"""While parts of what waits are stored, the time is not over for so long."""
 CALM = 1.1
 """A warning ends when there is so much more room than it asks for."""
 GB = 1e9
@@ -66,6 +69,8 @@ class StorageWatch:
         self._since_unix_s: float | None = None
         self._began_s = 0.0
         self._most_samples = 0
+        self._waiting = 0
+        self._progress_s = -math.inf
         self._problem = ""
         self._ended_runs = False
         self._low = ""
@@ -106,7 +111,11 @@ class StorageWatch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_measuring_free(), name="watch free space")
             while True:
-                self.look()
+                try:
+                    self.look()
+                except Exception:
+                    # No fault here may end the watch over the cells.
+                    log.exception("the watch over storage failed")
                 await asyncio.sleep(LOOK_S)
 
     async def _keep_measuring_free(self) -> None:
@@ -153,8 +162,10 @@ class StorageWatch:
     def _fails(self, problem: str) -> None:
         problem = problem.rstrip(".") + "."
         began, self._problem = not self._problem, problem
-        now_s = self._clock.monotonic()
-        self._most_samples = max(self._most_samples, self._recorder.waiting_samples)
+        now_s, waiting = self._clock.monotonic(), self._recorder.waiting_samples
+        if waiting < self._waiting:
+            self._progress_s = now_s
+        self._waiting, self._most_samples = waiting, max(self._most_samples, waiting)
         if began:
             self._began_s = now_s - self._recorder.behind_s
             self._since_unix_s = self._clock.unix() - self._recorder.behind_s
@@ -183,6 +194,7 @@ class StorageWatch:
         """Time until the runs are to be ended: by the clock, or because the samples fill the memory."""
         behind_s = self._recorder.behind_s
         left_s = SAFE_PART * self._settings.hold_minutes * 60.0 - behind_s
+        left_s = max(left_s, self._progress_s + PROGRESS_S - self._clock.monotonic())
         waiting = self._recorder.waiting_samples * SAMPLE.itemsize
         room = SAFE_PART * self._settings.hold_megabytes * 1e6 - waiting
         if room <= 0.0:
@@ -201,4 +213,8 @@ class StorageWatch:
         self._told_s = self._clock.monotonic()
         info = self.info()
         for subscriber in self._subscribers:
-            subscriber(info)
+            try:
+                subscriber(info)
+            except Exception:
+                # A fault of somebody who listens must not reach the measurement.
+                log.exception("a subscriber failed")

@@ -77,6 +77,9 @@ class Store:
         """Commit what is pending and let go of the folder, even if the commit fails (then StorageError)."""
         try:
             await self.commit()
+        except StorageError as error:
+            message = f"{self.pending()} samples that waited in memory are lost, and what belongs to them"
+            raise StorageError(f"{message}: {error}") from error
         finally:
             await self._let_go()
 

@@ -121,7 +121,7 @@ async def test_what_waited_in_memory_is_stored_in_order_when_the_disk_is_back(la
     lab.bench.store.full = True
     await lab.until_failing()
     info = lab.service.storage.info()
-    assert (info.state, info.starts, info.problem) == ("failing", False, "the disk is full")
+    assert (info.state, info.starts, info.problem) == ("failing", False, "the disk is full.")
     assert [told.state for told in lab.told] == ["failing"], "told at once, not after a commit"
     lab.pass_minutes(5)
     await lab.until_measured(run, 50)
@@ -367,6 +367,24 @@ async def test_memory_that_fills_sooner_ends_the_runs_sooner(lab: Lab) -> None:
     lab.service.storage.look()
     await lab.bench.until(lambda: lab.service.info(run).state == "failed")
     assert lab.service.info(run).open_circuit_confirmed
+
+
+async def test_a_disk_that_is_back_is_given_the_time_to_store_what_piled_up(lab: Lab) -> None:
+    """The commit of all that waits takes longer than the time that was left; parts of it are stored."""
+    bench = lab.bench
+    run = lab.add(LONG)
+    await lab.begin()
+    await lab.until_measured(run)
+    bench.store.full = True
+    await lab.until_failing()
+    await lab.until_measured(run, 50)
+    lab.pass_minutes(8.9)
+    pending = bench.store.pending
+    bench.store.pending = lambda: pending() // 2  # type: ignore[method-assign]  # as if half of it were stored
+    lab.pass_minutes(0.2)
+    assert not lab.service.storage.info().ended_runs
+    lab.pass_minutes(0.6)
+    assert lab.service.storage.info().ended_runs, "no part was stored any more"
 
 
 async def test_a_daemon_killed_with_a_full_disk_leaves_what_was_durable_and_a_gap(lab: Lab) -> None:
