@@ -55,6 +55,8 @@ def run() -> None:
     logging.basicConfig(
         level=os.environ.get("SANDTIME_LOG", "WARNING").upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        # With the offset from UTC: where clocks are put back, an hour comes twice.
+        datefmt="%Y-%m-%d %H:%M:%S%z",
         stream=sys.stderr,
     )
     try:

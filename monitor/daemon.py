@@ -135,6 +135,7 @@ class Daemon:
             yield
         finally:
             self.worker.close()
+            await self.recorder.close()
             await self.store.close()
 
     def request_seen(self) -> None:
@@ -158,7 +159,10 @@ async def serve_until(
     daemon = Daemon(config, build_instruments(config), build_chambers(config))
     link = _listen(config.http.port)
     async with daemon.opened(), asyncio.TaskGroup() as group:
-        tasks = [group.create_task(daemon.engine.run(), name="engine")]
+        tasks = [
+            group.create_task(daemon.engine.run(), name="engine"),
+            group.create_task(daemon.service.watch(), name="watch storage and clock"),
+        ]
         if config.mqtt.enabled:
             tasks.append(group.create_task(_publish(daemon), name="mqtt"))
         if exit_without_client_s is not None:
@@ -210,6 +214,8 @@ async def _publish(daemon: Daemon) -> None:
     publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
     daemon.recorder.on_samples(publisher.samples)
     daemon.recorder.on_event(publisher.event)
+    publisher.storage(daemon.service.storage.info())
+    daemon.service.storage.on_change(publisher.storage)
     while True:
         try:
             await _publish_with(daemon, publisher)

@@ -2,7 +2,8 @@
 
 Topics (plain JSON, flat, fixed depth): ``sandtime/v1/{site}/status`` (retained, last will),
 ``sandtime/v1/{site}/{station}/state`` (retained), ``sandtime/v1/{site}/{station}/event``, and
-``sandtime/v1/{site}/{instrument}/sample``: one message for each instrument and tick, never retained.
+``sandtime/v1/{site}/{instrument}/sample``: one message for each instrument and tick, never retained. Besides,
+``sandtime/v1/{site}/storage`` (retained, at once) and ``sandtime/v1/{site}/event`` for what concerns no run.
 Queues are bounded and drop the oldest; a broker that is slow or gone never delays a measurement.
 """
 
@@ -25,6 +26,7 @@ from protocols.measurements import COLUMNS, SAMPLE, Block
 from protocols.records import RunInfo
 from scheduler.clock import Clock
 from scheduler.recorder import LiveBlock
+from scheduler.requests import StorageInfo
 from storage.tables import StoredEvent
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class Publisher:
         self._clock = clock
         self._blocks: dict[str, deque[Block]] = {}
         self._events: deque[StoredEvent] = deque(maxlen=MAX_EVENTS)
+        self._storage = StorageInfo()
+        self._storage_changed = False
         self._states: dict[str, dict[str, object]] = {run.station: _state_message(run) for run in known}
 
     def samples(self, live: LiveBlock) -> None:
@@ -62,6 +66,10 @@ class Publisher:
     def event(self, stored: StoredEvent) -> None:
         """Take one committed event; returns at once."""
         self._events.append(stored)
+
+    def storage(self, info: StorageInfo) -> None:
+        """Take how storing stands; returns at once. It is published live: commits may fail just now."""
+        self._storage, self._storage_changed = info, True
 
     async def run(self, host: str, port: int) -> None:
         """Publish to a broker until cancelled; reconnect with back-off."""
@@ -100,29 +108,37 @@ class Publisher:
         await self._publish(client, "status", self._status("online"), qos=1, retain=True)
         for station, message in self._states.items():
             await self._publish(client, f"{station}/state", message, qos=1, retain=True)
+        self._storage_changed = True
 
     async def _keep_publishing(self, client: aiomqtt.Client) -> None:
         try:
             while True:
                 await asyncio.sleep(TICK_S)
+                await self._publish_storage(client)
                 await self._publish_events(client)
                 await self._publish_samples(client)
         except asyncio.CancelledError:
             await self._publish(client, "status", self._status("offline"), qos=1, retain=True)
             raise
 
+    async def _publish_storage(self, client: aiomqtt.Client) -> None:
+        if self._storage_changed:
+            self._storage_changed = False
+            message = {"ts": self._clock.unix(), **self._storage.model_dump(mode="json")}
+            await self._publish(client, "storage", message, qos=1, retain=True)
+
     async def _publish_events(self, client: aiomqtt.Client) -> None:
         while self._events:
             stored = self._events[0]
             try:
-                if stored.run is not None:
-                    await self._publish_event(client, stored.run, stored)
+                await self._publish_event(client, stored)
             except (SandtimeError, ValueError) as error:
                 log.error("event %d can't be published, it is left out: %s", stored.id, error)
             self._events.popleft()
 
-    async def _publish_event(self, client: aiomqtt.Client, run: int, stored: StoredEvent) -> None:
-        station = self._info(run).station
+    async def _publish_event(self, client: aiomqtt.Client, stored: StoredEvent) -> None:
+        run = stored.run
+        station = "" if run is None else f"{self._info(run).station}/"
         event = stored.event
         message: dict[str, object] = {
             "id": stored.id,
@@ -132,10 +148,10 @@ class Publisher:
             "kind": event.kind,
             **event.data,
         }
-        await self._publish(client, f"{station}/event", message, qos=1)
+        await self._publish(client, f"{station}event", message, qos=1)
         if event.kind == "state":
-            self._states[station] = message
-            await self._publish(client, f"{station}/state", message, qos=1, retain=True)
+            self._states[station.rstrip("/")] = message
+            await self._publish(client, f"{station}state", message, qos=1, retain=True)
 
     async def _publish_samples(self, client: aiomqtt.Client) -> None:
         """Publish all instruments at once: one after the other, each would wait for a turn of the loop."""

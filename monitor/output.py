@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,11 @@ def config_path(path: Path | None) -> Path:
 def configuration(path: Path | None) -> ServiceConfig:
     """Read service.toml. Raises InvalidFileError."""
     return load_config(config_path(path))
+
+
+def local_time(unix_s: float) -> str:
+    """Return a moment for people: with the offset from UTC, which changes twice a year."""
+    return datetime.fromtimestamp(unix_s).astimezone().isoformat(" ", "seconds")
 
 
 def say(text: str = "") -> None:

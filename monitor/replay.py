@@ -107,6 +107,8 @@ async def _run(
         submitted_unix_s=clock.unix(),
     )
     store.add_run(info, program, {"recording": str(path)})
+    # Nobody makes room while a recording plays: the last commit below says what is wrong.
+    recorder.on_failure(ended.set)
     keeper = Keeper(instrument, recorder, clock, lambda _: ended.set())
     run = ActiveRun(info, program, store, recorder, clock)
     run.progress.watch.stops = stop_at_first
@@ -115,7 +117,10 @@ async def _run(
         task = group.create_task(keeper.keep(), name="play")
         await ended.wait()
         task.cancel()
-    await recorder.commit()
+    try:
+        await recorder.commit()
+    finally:
+        await recorder.close()
     return info.run, tuple(run.progress.watch.thresholds)
 
 

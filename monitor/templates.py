@@ -39,6 +39,13 @@ channel = 2
 broker = "embedded"                # or "lab-server:1883"
 site = "lab"
 
+[storage]                          # what happens when the disk fills up, or is gone
+hold_minutes = 10                  # so long measuring goes on from memory; just before, all runs end
+hold_megabytes = 400               # or earlier, when the samples that wait fill so much memory
+warn_gigabytes = 5                 # with less free space there is a warning,
+warn_hours = 24                    # and when the disk is full earlier than this, at the rate of the last hour
+least_gigabytes = 1                # with less free space no run starts
+
 [simulation.vsp]                   # what stands behind the simulated address: sandtime simulate
 address = "192.168.0.10"
 channels = { 1 = { preset = "generic_symmetric" }, 2 = { preset = "tfoh_llzto" } }

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from drivers.instrument import Instrument, SegmentEnd
-from protocols.errors import BusyError, InstrumentError, StorageError
+from protocols.errors import BusyError, InstrumentError
 from protocols.program import Program
-from protocols.records import RunState
+from protocols.records import RunState, Ticket
 from scheduler import alarms, segments
 from scheduler.looking import LOOKING
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun, Phase
 
 log = logging.getLogger(__name__)
+
+
+LATE_S = 5.0
+"""A segment that starts so much later than its durable intent says needs a new intent."""
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A segment that was not commanded yet."""
+
+    run: ActiveRun
+    ticket: Ticket
+    intent: int
+    """Mark of its intent; see :meth:`Recorder.is_durable`."""
 
 
 class Commands:
@@ -28,6 +43,8 @@ class Commands:
         self._instrument = instrument
         self._recorder = recorder
         self._on_end = on_end
+        self._prepared: dict[int, _Prepared] = {}
+        """Channel → the segment that starts once its intent is durable."""
         self._tried: set[int] = set()
         """Channels that were told to open in this turn."""
 
@@ -35,32 +52,77 @@ class Commands:
         """Every channel may be told to open again."""
         self._tried.clear()
 
-    async def start(self, channel: int, run: ActiveRun, program: Program, phase: Phase) -> bool:
-        """Start a segment: intent durable, command, outcome durable. Returns whether it runs."""
+    async def start(self, channel: int, run: ActiveRun, program: Program, phase: Phase) -> None:
+        """Start a segment: intent durable, command, outcome durable.
+
+        While no intent can be made durable, the cell stays at open circuit, confirmed, and the segment starts
+        in a later turn (:meth:`start_prepared`).
+        """
         ticket = run.new_segment(program, phase)
+        self._prepared[channel] = _Prepared(run, ticket, self._recorder.mark())
+        await self._recorder.durable()
+        await self._start_prepared(channel)
+
+    async def start_prepared(self) -> None:
+        """Start what had to wait for storage, as far as it may start now."""
+        for channel in list(self._prepared):
+            await self._start_prepared(channel)
+
+    def waits(self, channel: int) -> bool:
+        """Whether a segment is prepared for this channel and was not commanded yet."""
+        return channel in self._prepared
+
+    async def _start_prepared(self, channel: int) -> None:
+        prepared = self._prepared[channel]
+        run = prepared.run
+        if run.stop_wanted is None and not self._is_durable(prepared):
+            await self.hold(channel, run)
+            return
+        run.held = False
+        del self._prepared[channel]
+        if run.stop_wanted is None:
+            await self._command_start(channel, run, prepared.ticket)
+        else:
+            await self._refused(channel, run, run.stop_wanted)
+
+    def _is_durable(self, prepared: _Prepared) -> bool:
+        """Whether the intent is durable, and still true of when the segment begins."""
+        if not self._recorder.is_durable(prepared.intent):
+            return False
+        late_s = prepared.run.begin_later() if prepared.run.held else 0.0
+        if late_s > LATE_S:
+            prepared.intent = self._recorder.mark()
+        return late_s <= LATE_S
+
+    async def _command_start(self, channel: int, run: ActiveRun, ticket: Ticket) -> None:
+        run.is_open.clear()
         try:
-            await self._recorder.commit()
-            wanted = run.stop_wanted is None
-            if wanted:
-                run.is_open.clear()
-                await self._instrument.start(channel, program, ticket)
-        except (StorageError, InstrumentError, BusyError) as error:
-            return await self._refused(channel, run, f"could not start: {error}")
-        if not wanted:
-            return await self._refused(channel, run, run.stop_wanted or "stopped before its start")
+            await self._instrument.start(channel, run.segment, ticket)
+        except (InstrumentError, BusyError) as error:
+            await self._refused(channel, run, f"could not start: {error}")
+            return
         run.save_ticket("started")
         if run.looks_after_trip:
             if run.info.reason != LOOKING:
                 run.change("stopping", LOOKING)
-        elif phase != "afterwards" and run.info.state != "running":
+        elif run.phase != "afterwards" and run.info.state != "running":
             run.change("running")
-        await self._recorder.try_commit()
-        return True
+        await self._recorder.durable()
 
-    async def _refused(self, channel: int, run: ActiveRun, why: str) -> bool:
+    async def hold(self, channel: int, run: ActiveRun) -> None:
+        """Nothing can be stored: the next segment waits, at a circuit that is confirmed open.
+
+        Before its first segment a run has no say over the channel: what others do there is left alone.
+        """
+        if not run.held:
+            log.warning("run %d on %s waits for storage at open circuit", run.number, run.info.station)
+        run.held = True
+        if run.ticket is not None and (run.ticket.segment or not self.waits(channel)):
+            await self.open(channel, run)
+
+    async def _refused(self, channel: int, run: ActiveRun, why: str) -> None:
         await self.give_up(channel, run, why)
         run.save_ticket("refused")
-        return False
 
     async def open(self, channel: int, run: ActiveRun) -> bool:
         """Open a run's circuit if it is not known to be open; return whether it is now.
@@ -96,7 +158,7 @@ class Commands:
             if not run.course.interrupting:
                 run.course.interrupting = True
                 run.save_progress()
-                await self._recorder.try_commit()
+                await self._recorder.durable()
             await self.open(channel, run)
 
     async def give_up(self, channel: int, run: ActiveRun, why: str) -> None:
@@ -119,7 +181,7 @@ class Commands:
         """End a run; its channel is free."""
         run.change(state, reason)
         self.runs.pop(channel, None)
-        await self._recorder.try_commit()
+        await self._recorder.durable()
         self._on_end(run)
 
     async def _is_foreign(self, channel: int, run: ActiveRun) -> bool:

@@ -58,6 +58,21 @@ class HttpConfig(Frozen):
     """0: any free port; it is written to ``daemon.json`` in the data folder."""
 
 
+class StorageConfig(Frozen):
+    """What happens when the disk fills up, or is gone (see :mod:`scheduler.storage_watch`)."""
+
+    hold_minutes: float = Field(default=10.0, gt=0.0, le=1440.0)
+    """So long measuring goes on from memory while nothing can be stored; the runs end a tenth earlier."""
+    hold_megabytes: float = Field(default=400.0, gt=0.0)
+    """So much memory samples may take meanwhile: 10 min of 1000 channels at 10 samples a second take 312."""
+    warn_gigabytes: float = Field(default=5.0, ge=0.0)
+    """With less free space there is a warning."""
+    warn_hours: float = Field(default=24.0, ge=0.0)
+    """So there is if the disk is full earlier, at the rate of the last hour."""
+    least_gigabytes: float = Field(default=1.0, ge=0.0)
+    """With less free space no run starts."""
+
+
 class ServiceConfig(Frozen):
     """The whole file."""
 
@@ -67,6 +82,7 @@ class ServiceConfig(Frozen):
     stations: dict[str, StationConfig]
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
+    storage: StorageConfig = StorageConfig()
     simulation: dict[str, Any] = {}
     """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
     simulation_chambers: dict[str, Any] = {}

@@ -24,6 +24,9 @@ from storage.store import Store
 
 log = logging.getLogger(__name__)
 
+FINISH_AGAIN_S = 600.0
+"""Time after which a run is finished that could not be when it ended."""
+
 
 class Engine:
     """Runs programs. Owns the keepers; the one place where a run begins and ends."""
@@ -50,6 +53,7 @@ class Engine:
         self._store = store
         self._recorder = recorder
         self._ended: asyncio.Queue[int] = asyncio.Queue()
+        self._unfinished: set[int] = set()
         self._end_subscribers: list[Callable[[ActiveRun], None]] = []
 
     def on_end(self, subscriber: Callable[[ActiveRun], None]) -> None:
@@ -94,19 +98,39 @@ class Engine:
         self._ended.put_nowait(run.number)
 
     async def _finish_runs(self) -> None:
-        """Compute the results of ended runs, then seal and merge their data, one run after the other."""
+        """Compute the results of ended runs, then seal and merge their data, one after the other.
+
+        What fails is tried again later: a disk may have been full.
+        """
         while True:
-            run = await self._ended.get()
+            run = await self._next_ended()
             try:
                 await self._finish(run)
             except (SandtimeError, TimeoutError, OSError) as error:
                 log.error("run %d has ended, but its data could not be sealed: %s", run, error)
+                self._unfinished.add(run)
             except Exception:
                 # No fault in one run's results may end the watch over the cells.
                 log.exception("run %d has ended, but its data could not be sealed", run)
 
+    def finish_again(self) -> None:
+        """Storing works again: finish what could not be finished."""
+        while self._unfinished:
+            self._ended.put_nowait(self._unfinished.pop())
+
+    async def _next_ended(self) -> int:
+        """Wait for a run that has ended; after a while take one that could not be finished."""
+        while True:
+            try:
+                async with asyncio.timeout(FINISH_AGAIN_S):
+                    return await self._ended.get()
+            except TimeoutError:
+                self.finish_again()
+
     async def _finish(self, run: int) -> None:
         await self._resolver.caught_up()
+        # Results are computed from what is stored: that must be all.
+        await self._recorder.commit()
         results = await asyncio.to_thread(results_of, self._store.reader, run)
         self._store.save_result(run, results)
         self._recorder.event(run, "result", None, results)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from protocols.errors import SandtimeError
+from protocols.errors import SandtimeError, StorageError
 from protocols.records import ENDED
 from protocols.verdicts import Verdict
 from scheduler.recorder import Recorder
@@ -44,7 +44,10 @@ class Filer:
             await self._wake.wait()
             self._wake.clear()
             while self._due:
-                await self._write_due()
+                try:
+                    await self._write_due()
+                except StorageError as error:
+                    log.error("the data around verdicts can't be written now: %s", error)
                 await asyncio.sleep(LOOK_S)
 
     async def write(self, run: int) -> None:

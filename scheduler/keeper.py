@@ -90,6 +90,7 @@ class Keeper:
             return False
         self._to_start.remove(entry)
         self.runs.pop(entry[0], None)
+        run.held = False
         run.change("stopped", reason)
         self._on_end(run)
         return True
@@ -97,6 +98,11 @@ class Keeper:
     def stop(self, run: ActiveRun, reason: str) -> None:
         """Ask for the circuit of a run to be opened for good."""
         run.stop(reason)
+        self._wake.set()
+
+    def give_up(self, run: ActiveRun, reason: str) -> None:
+        """Ask for the circuit of a run to be opened for good, because it can't go on."""
+        run.give_up(reason)
         self._wake.set()
 
     def pause(self, run: ActiveRun) -> None:
@@ -212,7 +218,8 @@ class Keeper:
 
     async def _adopt(self, channel: int, run: ActiveRun) -> None:
         """Take over a segment, or note that the channel no longer holds it."""
-        if run.ticket is None or (run.end is not None and run.open_confirmed):
+        at_rest = run.end is not None and run.open_confirmed
+        if run.ticket is None or at_rest or self._commands.waits(channel):
             return
         if run.end is None:
             position = await self.instrument.attach(channel, run.segment, run.ticket)
@@ -230,10 +237,11 @@ class Keeper:
         await self._commands.open_wanted()
         await self._commands.interrupt_wanted()
         await self._settle_all()
+        await self._commands.start_prepared()
         # One start in a turn: the others' samples do not wait for more.
         await self._start_next()
         if not self.runs:
-            return bool(self._to_start)
+            return self._wants_to_start
         poll = await self.instrument.poll()
         judged = judge(poll, self.runs)
         await self._commands.open_wanted()
@@ -241,14 +249,14 @@ class Keeper:
         if poll.ended or any(run.stop_wanted is not None and run.end is None for run in self.runs.values()):
             # How a segment ended is told once: it is durable before the host goes on from there. So is what
             # made it end.
-            await self._recorder.try_commit()
+            await self._recorder.durable()
         await self._commands.interrupt_wanted()
         await self._settle_all()
         passed_s = self._pace.polled(judged.brought_s)
         self._hurry_climates()
         if judged.brought_s - passed_s > COMMIT_AT_ONCE_S or poll.ended:
-            await self._recorder.try_commit()
-        return poll.more or bool(self._to_start)
+            await self._recorder.durable()
+        return poll.more or self._wants_to_start
 
     def _hurry_climates(self) -> None:
         """Whoever waits for a temperature sees it as often, by its instrument's clock, as in real time."""
@@ -297,9 +305,10 @@ class Keeper:
     async def _start_next(self) -> None:
         """Start the run that has waited longest; one that has ended meanwhile is dropped."""
         self._to_start = [entry for entry in self._to_start if entry[1].info.state not in ENDED]
-        if not self._to_start:
+        entry = next((entry for entry in self._to_start if self._may_start(entry[1])), None)
+        if entry is None:
             return
-        channel, run = entry = self._to_start[0]
+        channel, run = entry
         self.runs[channel] = run
         if run.stop_wanted is not None:
             await self._commands.give_up(channel, run, run.stop_wanted)
@@ -307,6 +316,16 @@ class Keeper:
             self._to_start.remove(entry)
             if run.stop_wanted is None:
                 await self._go_on(channel, run, segments.begin(run))
+
+    def _may_start(self, run: ActiveRun) -> bool:
+        """Whether a run that waits for its start is to be dealt with now."""
+        run.held = not self._recorder.storing and run.stop_wanted is None
+        return not run.held
+
+    @property
+    def _wants_to_start(self) -> bool:
+        """Whether there is more to start in the next turn."""
+        return any(not run.held for _, run in self._to_start)
 
     async def _settle_all(self) -> None:
         """Decide what follows each segment that has ended."""
@@ -325,7 +344,9 @@ class Keeper:
         alarms.look_closer(run)
         segments.pause_on_suspicion(run)
         following = segments.following(run)
-        if following is not None:
+        if following is not None and not self._recorder.storing:
+            await self._commands.hold(channel, run)
+        elif following is not None:
             await self._go_on(channel, run, following)
         elif not await self._commands.open(channel, run):
             return
@@ -359,6 +380,9 @@ class Keeper:
         over = run.phase == "afterwards" or run.wanted_by_person or not run.program.afterwards
         if over or state not in ("finished", "protected"):
             await self._commands.end(channel, run, state, reason)
+            return
+        if not self._recorder.storing:
+            await self._commands.hold(channel, run)
             return
         run.conclude(state, reason)
         await self._go_on(channel, run, Following("afterwards", run.program.afterwards))

@@ -35,6 +35,10 @@ class StationQueue:
         self.occupant = self._waiting.popleft()
         return self.occupant
 
+    def is_next(self, run: int) -> bool:
+        """Whether a run waits for nobody else here."""
+        return self.occupant is None and bool(self._waiting) and self._waiting[0] == run
+
     def occupy(self, run: int) -> None:
         """A run that an earlier daemon started is alive here."""
         self.occupant = run

@@ -6,29 +6,25 @@ Subscribers are plain callables that must return at once (their queues are bound
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers.instrument import Instrument
-from protocols.errors import StorageError
 from protocols.laboratory import KnownInstrument
 from protocols.measurements import Block, Spectrum, SpectrumSummary
 from protocols.program import Program
 from protocols.records import Event, Gap, HalfCycle
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
+from scheduler.committing import Committer
 from storage.store import Store
 from storage.tables import StoredEvent
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-COMMIT_INTERVAL_S = 0.5
-"""Longest time a handed-over sample waits for its commit (design: The way of one sample, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,7 @@ class Recorder:
         self._clock = clock
         self._sample_subscribers: list[SampleSubscriber] = []
         self._event_subscribers: list[EventSubscriber] = []
-        self.failing = False
-        """The last commit failed; what was queued is kept and tried again."""
+        self._committer = Committer(store, clock, self._committed)
 
     @property
     def identity(self) -> str:
@@ -67,6 +62,10 @@ class Recorder:
     def on_event(self, subscriber: EventSubscriber) -> None:
         """Call ``subscriber`` with each event after its commit, in order."""
         self._event_subscribers.append(subscriber)
+
+    def on_failure(self, subscriber: Callable[[], None]) -> None:
+        """Call ``subscriber`` when a commit fails, once until one succeeds again."""
+        self._committer.on_failure.append(subscriber)
 
     def samples(self, instrument: str, block: Block) -> None:
         """Hand over one poll's samples."""
@@ -115,31 +114,56 @@ class Recorder:
         """Record an event; it is published after its commit."""
         self._store.add_event(run, Event(kind=kind, t_s=t_s, unix_s=self._clock.unix(), data=data))
 
+    @property
+    def storage_problem(self) -> str:
+        """Why nothing can be stored at present; empty while commits succeed."""
+        return self._committer.problem
+
+    @property
+    def storing(self) -> bool:
+        """Whether commits succeed. While they don't, measuring goes on from memory."""
+        return not self._committer.problem
+
+    @property
+    def behind_s(self) -> float:
+        """Age of the oldest that was handed over and is not durable, at most; 0 if all is."""
+        return self._committer.behind_s
+
+    @property
+    def waiting_samples(self) -> int:
+        """How many samples wait in memory for a commit."""
+        return self._store.pending()
+
     async def commit(self) -> None:
         """Make everything handed over so far durable. Raises StorageError; nothing queued is lost then."""
-        events = await self._store.commit()
-        for event in events:
-            for subscriber in self._event_subscribers:
-                _tell(subscriber, event)
+        await self._committer.commit()
 
-    async def try_commit(self) -> None:
-        """Commit; a failure is logged once, what was queued is kept, and measuring goes on from memory."""
-        try:
-            await self.commit()
-        except Exception as error:
-            # No fault of storing may end the watch over the cells.
-            if not self.failing:
-                expected = isinstance(error, StorageError)
-                log.error("storing fails, measuring goes on: %s", error, exc_info=not expected)
-            self.failing = True
-        else:
-            self.failing = False
+    async def durable(self) -> bool:
+        """Make everything handed over so far durable; return whether it is, after a moment at most.
+
+        If it is not, what was queued is kept and tried again, and measuring goes on from memory.
+        """
+        return await self._committer.durable()
+
+    def mark(self) -> int:
+        """Return a mark for what was handed over so far; see :meth:`is_durable`."""
+        return self._committer.mark()
+
+    def is_durable(self, mark: int) -> bool:
+        """Whether everything is durable that was handed over before the mark was given."""
+        return self._committer.is_durable(mark)
 
     async def keep_committing(self) -> None:
         """Commit every half second, for ever."""
-        while True:
-            await asyncio.sleep(COMMIT_INTERVAL_S)
-            await self.try_commit()
+        await self._committer.keep()
+
+    async def close(self) -> None:
+        """Begin no more commits; one that is under way comes to its end first."""
+        await self._committer.close()
+
+    def _committed(self, event: StoredEvent) -> None:
+        for subscriber in self._event_subscribers:
+            _tell(subscriber, event)
 
 
 def _tell(subscriber: Callable[[T], None], item: T) -> None:

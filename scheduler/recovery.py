@@ -21,7 +21,8 @@ from protocols.program import Program
 from protocols.records import Event, RunInfo
 from protocols.verdicts import Verdict
 from scheduler.alarms import heed
-from scheduler.clock import Clock
+from scheduler.clock import Clock, Stamp
+from scheduler.clock_watch import STEP_S
 from scheduler.course import Course, course_of
 from scheduler.looking import LOOKING, first_index
 from scheduler.recorder import Recorder
@@ -79,7 +80,17 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> Ac
         run.stop_wanted = PAUSED
     run.pausing = run.stop_wanted == PAUSED
     run.expect_gap("samples that were fetched but not yet stored when the daemon died")
+    _tell_clock_step(run, reader, clock)
     return run
+
+
+def _tell_clock_step(run: ActiveRun, reader: Reader, clock: Clock) -> None:
+    """Note that UTC was set while no daemon watched it, as far as that can be told."""
+    saved = reader.guards(run.number)
+    last = None if saved is None else Stamp.of(saved[1].get("saved"))
+    step_s = None if last is None else last.step_s(clock.stamp())
+    if step_s is not None and abs(step_s) >= STEP_S:
+        run.tell("clock_step", {"step_s": step_s, "between_daemons": True})
 
 
 def _phase_of(run: ActiveRun, segment: Program) -> Phase:
@@ -147,8 +158,7 @@ def _restore(run: ActiveRun, reader: Reader, t_s: float, state: dict[str, object
                 run.progress.use(stored.program)
         run.follow_phase()
         return 0.0
-    end = state.get("end")
-    run.clock.ended_unix_s = float(end["unix_s"]) if isinstance(end, dict) and end.get("unix_s") else None
+    run.clock.ended = Stamp.of(state.get("end"))
     return t_s
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
 from protocols.frozen import Frozen
@@ -84,12 +86,36 @@ class RunReply(Frozen):
     waits_for: str = ""
 
 
+class StorageInfo(Frozen):
+    """How storing stands."""
+
+    state: Literal["ok", "low", "failing"] = "ok"
+    """``low``: there is little room on the disk. ``failing``: nothing can be stored, measuring and guards go
+    on from memory, and a crash would lose what waits there."""
+    problem: str = ""
+    """What is wrong, in words."""
+    since_unix_s: float | None = None
+    """Since when nothing can be stored."""
+    waiting_samples: int = 0
+    """How many samples wait in memory."""
+    safe_end_in_s: float | None = None
+    """So long until all runs are ended at open circuit; None while that is not to be expected."""
+    ended_runs: bool = False
+    """They were."""
+    free_bytes: int | None = None
+    hours_left: float | None = None
+    """Until the disk is full, at the rate of the last hour; None if that is not known."""
+    starts: bool = True
+    """Whether runs may start."""
+
+
 class StatusReply(Frozen):
     """The daemon at a glance."""
 
     ready: bool
     storing: bool = True
     """False while commits fail: measuring goes on from memory, and a crash would lose it."""
+    storage: StorageInfo = StorageInfo()
     instruments: list[InstrumentInfo]
     chambers: list[ChamberInfo] = []
     runs: list[RunInfo]

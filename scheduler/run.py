@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 SNAPSHOT_S = 600.0
 """Run time between two saved states of guards and progress; what came later is replayed at recovery."""
 
+WAITS_FOR_STORAGE = "storage: no step starts before that can be stored"
+"""What a run waits for whose next segment can't start, because no intention can be made durable."""
+
 PAUSED = "paused by a person"
 """Reason of a stop after which the run is to go on."""
 
@@ -81,6 +84,8 @@ class ActiveRun:
         self.opened_s: float | None = None
         """Run time at which the circuit was opened last, as far as the instrument tells."""
         self._alarmed = False
+        self.held = False
+        """The next segment waits for storage, at a circuit that is confirmed open."""
         self._store = store
         self._recorder = recorder
         self._clock = clock
@@ -170,14 +175,17 @@ class ActiveRun:
         return self.climate is not None and self.climate.settled(target_K, tolerance_K)
 
     def waits_for(self) -> str:
-        """Say what the step that runs waits for; empty if for nothing."""
+        """Say what the step that runs waits for, or the next one; empty if for nothing."""
+        if self.held:
+            return WAITS_FOR_STORAGE
         wait = wait_of(self.progress.current_step)
         runs = self.info.state == "running" and self.end is None and not self.course.step_ended
         return waits_for(wait, self.number) if wait is not None and runs else ""
 
     def waits_for_person(self) -> bool:
         """Whether the step that runs waits for a person."""
-        return bool(self.waits_for()) and not isinstance(wait_of(self.progress.current_step), Soak)
+        waits = bool(self.waits_for()) and not self.held
+        return waits and not isinstance(wait_of(self.progress.current_step), Soak)
 
     def snapshot(self) -> RunInfo:
         """Return the run as other programs see it, with its newest values."""
@@ -227,12 +235,26 @@ class ActiveRun:
         self.segment, self.phase, self.end, self.gap_possible = program, phase, None, False
         self.course.interrupting = self.course.looks_again = False
         self.clock.begin(self.progress.t_s, first=number == 0)
+        if self.clock.by_utc:
+            message = "the time since the last segment is by UTC: a step of the clock could not be noticed"
+            self.tell("note", {"message": message})
         self.progress.begin_segment(self.offset_s, self.section(phase), first)
         self.progress.judging = phase != "afterwards" and self.course.trip is None
+        self._save_intent()
+        return self.ticket
+
+    def begin_later(self) -> float:
+        """The segment that was prepared could not start until now; return how much later that is, in s."""
+        before_s = self.offset_s
+        self.clock.begin_later()
+        self.progress.begin_segment(self.offset_s, self.progress.section, self.progress.position())
+        self._save_intent()
+        return self.offset_s - before_s
+
+    def _save_intent(self) -> None:
         self.save_ticket("intent")
         # Without it, recovery would take the time at open circuit for time under current.
         self.save_progress()
-        return self.ticket
 
     def _first_place(self, nodes: Nodes, phase: Phase) -> Position:
         """Return the place where a segment begins; keep that of the test while something else runs."""
@@ -341,15 +363,13 @@ class ActiveRun:
     def save_progress(self) -> None:
         """Queue the state of guards and progress as it is after the newest handed-over sample."""
         self._saved_s = self.progress.t_s
-        state = {**self.progress.state(), "course": self.course.state()}
+        now = self._clock.stamp()
+        state = {**self.progress.state(), "course": self.course.state(), "saved": now.state()}
         if self.end is not None:
             position = self.end.position.model_dump(mode="json")
-            state["end"] = {
-                "reason": self.end.reason,
-                "message": self.end.message,
-                "position": position,
-                "unix_s": self.clock.ended_unix_s,
-            }
+            ended = self.clock.ended or now
+            how = {"reason": self.end.reason, "message": self.end.message, "position": position}
+            state["end"] = {**how, **ended.state()}
         self._store.save_guards(self.number, self.progress.t_s, state)
 
     def opened(self, outcome: OpenCircuit) -> None:

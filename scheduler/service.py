@@ -20,14 +20,23 @@ from protocols.records import ENDED, RunInfo, RunState
 from scheduler.audit import UNKNOWN, AuditLog
 from scheduler.climate import Climate
 from scheduler.clock import Clock
+from scheduler.clock_watch import ClockWatch
 from scheduler.config import ServiceConfig, StationConfig
 from scheduler.engine import Engine
 from scheduler.keeper import Keeper
 from scheduler.queue import StationQueue
 from scheduler.recorder import Recorder
 from scheduler.recovery import rebuild
-from scheduler.requests import CalibrationRequest, ChamberInfo, InstrumentInfo, StopOutcome, Submission
+from scheduler.requests import (
+    CalibrationRequest,
+    ChamberInfo,
+    InstrumentInfo,
+    StopOutcome,
+    StorageInfo,
+    Submission,
+)
 from scheduler.run import ActiveRun
+from scheduler.storage_watch import StorageWatch, free_bytes
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -54,6 +63,13 @@ class Service:
         self._clock = clock
         self.audit = AuditLog(store, clock)
         self._runs: dict[int, ActiveRun] = {}
+        self._known: dict[int, RunInfo] = {}
+        """Every run as it was when it ended, or was last heard of: nobody waits for a disk to see it."""
+        self.storage = StorageWatch(
+            config.storage, recorder, clock, self._end_safely, lambda: free_bytes(store.folder)
+        )
+        self.storage.on_change(self._storage_changed)
+        self._clock_watch = ClockWatch(clock, self._clock_stepped)
         self._queues = {name: StationQueue(name) for name in config.stations}
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
@@ -62,6 +78,7 @@ class Service:
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
         for info in self._store.reader.runs():
+            self._known[info.run] = info
             if info.state == "protected" and not info.acknowledged and info.station in self._queues:
                 self._queues[info.station].occupy(info.run)
                 self._queues[info.station].leave(info)
@@ -69,7 +86,7 @@ class Service:
                 continue
             await self._recover_one(info)
         self._see_stations()
-        await self._recorder.commit()
+        await self._recorder.durable()
 
     def _see_stations(self) -> None:
         """Keep how the stations are wired now."""
@@ -105,18 +122,47 @@ class Service:
         self.ready = True
         self.start_waiting()
 
+    async def watch(self) -> None:
+        """Watch the disk and the computer's clock, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.storage.keep(), name="watch storage")
+            group.create_task(self._clock_watch.keep(), name="watch the clock")
+
     @property
     def storing(self) -> bool:
         """Whether commits succeed."""
-        return not self._recorder.failing
+        return self._recorder.storing
 
     def start_waiting(self) -> None:
         """Start what may start on every free station."""
+        if self.storage.why_no_start:
+            return
         for name, queue in self._queues.items():
             number = queue.next()
             if number is not None:
                 place = self._place(name)
                 place.keeper.submit(place.channel, self._runs[number])
+
+    def _storage_changed(self, info: StorageInfo) -> None:
+        if info.state != "failing":
+            self._engine.finish_again()
+        if self.ready and info.starts:
+            self.start_waiting()
+
+    def _end_safely(self, reason: str) -> None:
+        """Open every circuit for good; what is paused or was never started needs nothing."""
+        for run in list(self._runs.values()):
+            if run.ticket is not None and run.info.state not in ("paused", "waiting"):
+                self._place(run.info.station).keeper.give_up(run, reason)
+
+    def _clock_stepped(self, step_s: float) -> None:
+        """UTC was set: say so in everything that is told in UTC."""
+        log.warning("the computer's clock was set by %+.1f s; run times are not touched", step_s)
+        data: dict[str, object] = {"step_s": step_s}
+        self._recorder.event(None, "clock_step", None, data)
+        for run in self._runs.values():
+            if run.ticket is not None:
+                run.tell("clock_step", data)
 
     async def submit(self, submission: Submission, who: str = UNKNOWN) -> RunInfo:
         """Check, compile, store and queue a run. Raises InvalidFileError, NotAllowedError, StorageError."""
@@ -128,6 +174,11 @@ class Service:
             raise
 
     async def _submit(self, submission: Submission, who: str, asked: dict[str, str]) -> RunInfo:
+        if not self._recorder.storing:
+            raise StorageError(
+                f"nothing can be stored at present, so no run is taken: {self._recorder.storage_problem}. "
+                "Submit it again when `sandtime status` shows that storing works."
+            )
         station = self._config.station(submission.station)
         place = self._place(submission.station)
         program = await asyncio.to_thread(self._compile, submission, self._able(submission.station))
@@ -162,18 +213,20 @@ class Service:
 
     def infos(self) -> list[RunInfo]:
         """Return every run, the oldest first."""
-        return [self._fresh(info) for info in self._store.reader.runs()]
+        return [self.info(run) for run in sorted(self._known.keys() | self._runs.keys())]
 
     def info(self, run: int) -> RunInfo:
         """Return one run. Raises SandtimeError if there is none with this number."""
         if run in self._runs:
             return self._runs[run].snapshot()
-        return self._store.reader.run(run)
+        return self._known[run] if run in self._known else self._store.reader.run(run)
 
     def waits_for(self, run: int) -> str:
         """Say what a run waits for; empty if it does not."""
         info = self.info(run)
         queue = self._queues.get(info.station)
+        if queue is not None and queue.is_next(run) and self.storage.why_no_start:
+            return self.storage.why_no_start
         return info.waits_for or ("" if queue is None else queue.why_waiting(run))
 
     def instruments(self) -> list[InstrumentInfo]:
@@ -203,13 +256,13 @@ class Service:
         active = self._runs.get(run)
         if active is not None and self._queues[info.station].remove(run):
             active.change("stopped", reason)
-            del self._runs[run]
-            await self._recorder.commit()
+            self._forget(active)
+            await self._recorder.durable()
         elif active is not None and info.state == "paused":
             self._place(info.station).keeper.release(active, reason)
-            await self._recorder.commit()
+            await self._recorder.durable()
         elif active is not None and self._place(info.station).keeper.withdraw(active, reason):
-            await self._recorder.commit()
+            await self._recorder.durable()
         elif active is not None:
             self._place(info.station).keeper.stop(active, reason)
             await self._until_open(active)
@@ -263,6 +316,8 @@ class Service:
             self._place(active.info.station).keeper.go_on(active)
             return active.snapshot()
         active = self._alive(run, {"paused"})
+        if self.storage.why_no_start:
+            raise NotAllowedError(f"run {run} can't go on: it waits for {self.storage.why_no_start}")
         self._place(active.info.station).keeper.resume(active)
         return active.snapshot()
 
@@ -279,8 +334,9 @@ class Service:
             raise NotAllowedError(f"run {run} is {info.state}; nothing waits for its acknowledgement")
         info = info.model_copy(update={"acknowledged": True})
         self._store.save_run(info)
+        self._known[run] = info
         self._recorder.event(run, "note", None, {"acknowledged": True})
-        await self._recorder.commit()
+        await self._recorder.durable()
         self._queues[info.station].acknowledge(run)
         self.start_waiting()
         return info
@@ -340,11 +396,13 @@ class Service:
             raise NotAllowedError(f"run {run} is {info.state}, not {' or '.join(sorted(states))}")
         return self._runs[run]
 
-    def _fresh(self, stored: RunInfo) -> RunInfo:
-        return self._runs[stored.run].snapshot() if stored.run in self._runs else stored
+    def _forget(self, run: ActiveRun) -> None:
+        """A run has ended."""
+        self._known[run.number] = run.info
+        self._runs.pop(run.number, None)
 
     def _run_ended(self, run: ActiveRun) -> None:
-        self._runs.pop(run.number, None)
+        self._forget(run)
         self._queues[run.info.station].leave(run.info)
         self.start_waiting()
 

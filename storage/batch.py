@@ -24,6 +24,13 @@ class Batch:
     added: list[tuple[type[SQLModel], Row]] = field(default_factory=list)
     """Rows that get a number of their own, in order."""
     events: list[tuple[int | None, Event]] = field(default_factory=list)
+    samples: int = 0
+    """Number of samples."""
+
+    def add(self, block: Block) -> None:
+        """Queue samples."""
+        self.blocks.append(block)
+        self.samples += len(block)
 
     def put(self, table: type[SQLModel], key: Mapping[str, object], **values: object) -> None:
         """Queue an insert-or-update of one row."""
@@ -34,16 +41,28 @@ class Batch:
         """Take over what was queued after this batch."""
         self.blocks += later.blocks
         self.added += later.added
+        self.samples += later.samples
         self.events += later.events
         for table, rows in later.rows.items():
             mine = self.rows.setdefault(table, {})
             for key, row in rows.items():
                 mine.setdefault(key, {}).update(row)
 
-    @property
-    def samples(self) -> int:
-        """Number of samples."""
-        return sum(map(len, self.blocks))
+    def oldest(self, samples: int) -> Batch:
+        """Return a batch of the oldest blocks: as many as hold ``samples`` samples, at least one."""
+        part = Batch()
+        for block in self.blocks:
+            if part.blocks and part.samples + len(block) > samples:
+                break
+            part.add(block)
+        return part
+
+    def without(self, part: Batch) -> Batch:
+        """Return what is left when ``part``, which is this batch or its oldest blocks, is written."""
+        if part is self:
+            return Batch()
+        left = self.samples - part.samples
+        return Batch(self.blocks[len(part.blocks) :], self.rows, self.added, self.events, left)
 
     @property
     def empty(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,11 @@ LOCK = "sandtime.lock"
 
 
 class FolderLock:
-    """An exclusive lock on a data folder. The system lets go of it when the process ends, however it ends."""
+    """An exclusive lock on a data folder. The system lets go of it when the process ends, however it ends.
+
+    On a folder of the network it holds among the processes of one computer; whether it does among several is
+    up to the file server (NFS from version 4, SMB). SQLite's log needs a local disk anyway.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK
@@ -21,7 +26,7 @@ class FolderLock:
 
     def acquire(self) -> None:
         """Take the lock. Raises BusyError if another process, or another store of this one, holds it."""
-        file = self._path.open("a+b")
+        file = self._path.open("a+b", buffering=0)
         try:
             _lock(file)
         except OSError as error:
@@ -30,10 +35,11 @@ class FolderLock:
                 f"{self._path.parent} is in use by another sandtime daemon{_owner(self._path)}. "
                 "Stop that one first, or choose another data folder."
             ) from error
-        file.truncate(0)
-        file.write(b"%d" % os.getpid())
-        file.flush()
         self._file = file
+        # Only for the words of who comes second: on a full disk the lock holds without them.
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+            file.write(b"%d" % os.getpid())
 
     def release(self) -> None:
         """Let go of the lock. The file stays: deleting it would let two processes lock two files."""

@@ -34,6 +34,10 @@ from storage.writer import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_SAMPLES = 200_000
+"""Samples of one transaction. More pile up only while the disk is gone; all at once would need their memory
+several times over."""
+
 
 class Store:
     """Keeps what runs bring. One store writes to a folder at a time; its ``reader`` sees committed rows only.
@@ -76,6 +80,9 @@ class Store:
         """Commit what is pending and let go of the folder, even if the commit fails (then StorageError)."""
         try:
             await self.commit()
+        except StorageError as error:
+            message = f"{self.pending()} samples that waited in memory are lost, and what belongs to them"
+            raise StorageError(f"{message}: {error}") from error
         finally:
             await self._let_go()
 
@@ -130,7 +137,7 @@ class Store:
         if not np.isfinite(block["t_s"]).all():
             raise StorageError("samples without a finite t_s cannot be stored; their driver has a fault")
         if len(block):
-            self._queued.blocks.append(block)
+            self._queued.add(block)
 
     def add_spectrum(self, run: int, spectrum: Spectrum, summary: SpectrumSummary) -> None:
         """Queue a spectrum; one that began at the same run time is replaced."""
@@ -190,10 +197,16 @@ class Store:
         """Return the number of samples that are not durable yet."""
         return self._queued.samples + self._in_flight.samples
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything that was handed over is durable."""
+        return self._queued.empty and self._in_flight.empty
+
     async def commit(self) -> list[StoredEvent]:
         """Make everything queued so far durable, in one transaction; return the events in it, in order.
 
-        Raises StorageError; what was queued then stays queued, in its order, for the next commit.
+        More samples than :data:`MOST_SAMPLES` go before the rest, in transactions of their own. Raises
+        StorageError; what was not stored then stays queued, in its order, for the next commit.
         """
         events = await self._commit()
         earlier, self._untold = self._untold, []
@@ -233,16 +246,22 @@ class Store:
         async with self._committing:
             if self._queued.empty and not to_chunks:
                 return []
-            batch = self._in_flight = self._queued
-            self._queued = Batch()
-            work = self._submit(self._write, batch, to_chunks)
+            self._in_flight, self._queued = self._queued, Batch()
             try:
-                return await _finished(work)
+                while self._in_flight.samples > MOST_SAMPLES:
+                    await self._write_part(self._in_flight.oldest(MOST_SAMPLES))
+                return await self._write_part(self._in_flight, to_chunks)
             finally:
-                self._in_flight = Batch()
-                if work.exception() is not None:
-                    batch.append(self._queued)
-                    self._queued = batch
+                self._in_flight.append(self._queued)
+                self._queued, self._in_flight = self._in_flight, Batch()
+
+    async def _write_part(self, part: Batch, to_chunks: Sequence[int] = ()) -> list[StoredEvent]:
+        work = self._submit(self._write, part, to_chunks)
+        try:
+            return await _finished(work)
+        finally:
+            if work.exception() is None:
+                self._in_flight = self._in_flight.without(part)
 
     def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         call = functools.partial(function, *args, **kwargs)

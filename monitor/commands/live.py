@@ -11,9 +11,9 @@ import typer
 from drivers.chamber import celsius
 from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
 from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
-from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, say
+from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, local_time, say
 from protocols.records import RunInfo
-from scheduler.requests import ChamberInfo, StatusReply, Submission
+from scheduler.requests import ChamberInfo, StatusReply, StorageInfo, Submission
 
 if TYPE_CHECKING:
     from monitor.client import Client
@@ -176,7 +176,7 @@ def status(
 
 
 def _table(reply: StatusReply, waits: dict[int, str]) -> str:
-    loud = [] if reply.storing else ["STORING FAILS: measuring goes on from memory; free disk space now"]
+    loud = _storage_lines(reply.storage)
     lines = [
         f"{item.name}: {'in contact' if item.reachable else 'NO CONTACT'}"
         f"{' (simulated)' if item.simulated else ''}, stations {', '.join(item.stations) or 'none'}"
@@ -185,6 +185,21 @@ def _table(reply: StatusReply, waits: dict[int, str]) -> str:
     lines += [_chamber_line(chamber) for chamber in reply.chambers]
     lines = [*loud, *lines, *(describe(info, waits.get(info.run, "")) for info in reply.runs)]
     return "\n".join(lines) or "nothing is declared in service.toml"
+
+
+def _storage_lines(storage: StorageInfo) -> list[str]:
+    if storage.state == "ok":
+        return []
+    if storage.state == "low":
+        stopped = "" if storage.starts else "; NO RUN STARTS"
+        return [f"DISK NEARLY FULL: {storage.problem}{stopped}"]
+    since = "" if storage.since_unix_s is None else f" since {local_time(storage.since_unix_s)}"
+    lines = [f"STORAGE FAILS{since}: {storage.problem}"]
+    if storage.ended_runs:
+        return [*lines, f"ALL RUNS WERE ENDED; {storage.waiting_samples} samples wait in memory"]
+    left_min = (storage.safe_end_in_s or 0.0) / 60
+    waiting = f"{storage.waiting_samples} samples wait in memory"
+    return [*lines, f"{waiting}, guards go on; ALL RUNS END IN {left_min:.1f} min: free disk space now"]
 
 
 def _chamber_line(chamber: ChamberInfo) -> str:

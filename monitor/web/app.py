@@ -79,6 +79,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         return StatusReply(
             ready=service.ready,
             storing=service.storing,
+            storage=service.storage.info(),
             instruments=service.instruments(),
             chambers=service.chambers(),
             runs=service.infos(),

@@ -513,9 +513,16 @@ class HostClock:
     """The host's time, which stands still until a test moves it."""
 
     now_s: float = 50.0
+    utc_s: float = 1.7e9
+    """UTC when the computer was started; somebody may set it."""
+    boot: str = "first start"
 
     def clock(self) -> Clock:
-        return Clock(monotonic=lambda: self.now_s, unix=lambda: 1.7e9 + self.now_s)
+        return Clock(monotonic=lambda: self.now_s, unix=lambda: self.utc_s + self.now_s, boot=self.boot)
+
+    def restart(self, after_s: float) -> None:
+        """The computer is started anew: its monotonic clock begins again."""
+        self.utc_s, self.now_s, self.boot = self.utc_s + self.now_s + after_s, 0.0, f"not {self.boot}"
 
 
 @dataclass
@@ -566,6 +573,7 @@ class Bench:
     async def die(self) -> None:
         """The daemon is killed: all that was not committed is lost."""
         await self.rest()
+        await self.recorder.close()
         await self.store.die()
         self.instrument.host_died()
 
@@ -633,6 +641,7 @@ async def bench_in(folder: Path) -> AsyncIterator[Bench]:
         yield bench
     finally:
         await bench.rest()
+        await bench.recorder.close()
         bench.store.full, bench.store.holds = False, None
         await bench.store.close()
 
