@@ -23,7 +23,7 @@ from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import tables
 from storage.batch import Batch
-from storage.files import name_folder, newest_folder, to_json
+from storage.files import make_folder, name_folder, newest_folder, to_json
 from storage.lock import FolderLock
 from storage.reader import Reader
 from storage.tables import SealedFile, StoredEvent, TicketState
@@ -207,7 +207,9 @@ class Store:
 
     def _open(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            # A power cut must not take the folder away with all that was synced inside it.
+            folder = self._folder.absolute()
+            make_folder(folder, inside=next(above for above in folder.parents if above.is_dir()))
             self._lock.acquire()
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
