@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from scheduler.recorder import Recorder
 from scheduler.recovery import rebuild
 from scheduler.requests import ChamberInfo, InstrumentInfo, StopOutcome, Submission
 from scheduler.run import ActiveRun
+from storage.held import HeldReader
+from storage.reader import Reader
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -57,19 +60,20 @@ class Service:
 
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
-        for info in self._store.reader.runs():
-            if info.state == "protected" and not info.acknowledged and info.station in self._queues:
-                self._queues[info.station].occupy(info.run)
-                self._queues[info.station].leave(info)
-            if info.state in ENDED:
-                continue
-            await self._recover_one(info)
+        with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
+            for info in reader.runs():
+                if info.state == "protected" and not info.acknowledged and info.station in self._queues:
+                    self._queues[info.station].occupy(info.run)
+                    self._queues[info.station].leave(info)
+                if info.state in ENDED:
+                    continue
+                await self._recover_one(info, reader)
         await self._recorder.commit()
 
-    async def _recover_one(self, info: RunInfo) -> None:
+    async def _recover_one(self, info: RunInfo, reader: Reader) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
-            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock)
+            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
             run.climate = self._climate(info.station)
             self._runs[info.run] = run
             self._put_back(run)

@@ -6,6 +6,7 @@ pyarrow.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from sqlmodel import SQLModel, col
 
 from protocols import measurements, records
 from protocols.errors import NotFoundError, StorageError
-from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
+from protocols.measurements import COLUMNS, SAMPLE, Block, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
@@ -55,7 +56,7 @@ class Reader:
         text = self._run(run).program
         if text is None:
             raise StorageError(f"run {run} in {self._folder} was stored without its program")
-        return Program.model_validate_json(text)
+        return _program(text)
 
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with a run."""
@@ -89,8 +90,8 @@ class Reader:
             if sealed is not None:
                 yield from parquet.read(self._folder / sealed.file, columns, t0, t1)
             yield from chunks.read(connection, run, columns, t0, t1)
-            for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
-                yield of_block(grouped.of(run), columns)
+            for block in self._in_journal(connection, run):
+                yield of_block(block, columns)
 
     def last_sample(self, run: int) -> np.void | None:
         """Return the newest sample of a run (dtype SAMPLE), None if it has none. Never loads pyarrow."""
@@ -110,7 +111,7 @@ class Reader:
         """Return how many samples of a run are stored."""
         with self._snapshot() as connection:
             head = chunks.head(connection, run)
-            return head.seq + sum(len(g.of(run)) for _, g in journal.rows_after(connection, head.journal))
+            return head.seq + sum(map(len, self._in_journal(connection, run)))
 
     def spectra(self, run: int) -> list[tuple[measurements.Spectrum, SpectrumSummary]]:
         """Return a run's spectra with their summaries, by time."""
@@ -155,7 +156,7 @@ class Reader:
         return [
             StoredTicket(
                 records.Ticket(run=run, segment=row.segment, program=row.digest, folder=identity),
-                Program.model_validate_json(row.program),
+                _program(row.program),
                 row.state,
                 row.offset_s,
                 row.anchor_unix_s,
@@ -227,6 +228,11 @@ class Reader:
             last = t_s[-1]
         return found
 
+    def _in_journal(self, connection: Connection, run: int) -> Iterator[Block]:
+        """Yield the samples of a run that only the journal holds, in order."""
+        for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
+            yield grouped.of(run)
+
     def _events(self, query: Select[Any]) -> list[StoredEvent]:
         rows = self._rows(query)
         return [StoredEvent(row.id, row.run, records.Event.model_validate_json(row.value)) for row in rows]
@@ -248,16 +254,27 @@ class Reader:
     def _snapshot(self) -> Iterator[Connection]:
         """One state of the store for all queries inside."""
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._connection() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise StorageError(f"{self._folder} cannot be read: {error}. Check the disk.") from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
 
 
 def _sealed(connection: Connection, run: int) -> SealedFile | None:
     query = select(tables.Sealed).where(col(tables.Sealed.run) == run)
     row = connection.execute(query).one_or_none()
     return None if row is None else SealedFile(run, row.file, row.n, row.sha256, row.last)
+
+
+@functools.lru_cache(maxsize=16)
+def _program(text: str) -> Program:
+    """Return a program; a run's and its segment's are often the same, and take milliseconds to read."""
+    return Program.model_validate_json(text)
 
 
 def _scalar(raw: bytes) -> np.void:
