@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 from sqlmodel import col
 
 from protocols.measurements import COLUMNS, SAMPLE, Block
@@ -107,10 +107,20 @@ def faults(connection: Connection, run: int, first: int) -> list[str]:
         if row.seq0 != first:
             found.append(f"samples {first} to {row.seq0 - 1} are missing")
         blobs = [getattr(row, name) for name in COLUMNS]
-        if _crc(blobs) != row.crc:
+        if _crc(blobs) != row.crc or not _unpacks(row):
             found.append(f"samples {row.seq0} to {row.seq0 + row.n - 1} fail their checksum")
         first = row.seq0 + row.n
     return found
+
+
+def _unpacks(row: Row[Any]) -> bool:
+    """Whether a chunk's columns have as many samples as it says."""
+    try:
+        for name in COLUMNS:
+            unpack(name, getattr(row, name), row.n)
+    except (zlib.error, ValueError):
+        return False
+    return True
 
 
 def discard(connection: Connection, run: int) -> None:

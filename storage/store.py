@@ -23,6 +23,8 @@ from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import tables
 from storage.batch import Batch
+from storage.damage import mark_closed, mark_in_use, refuse_lost
+from storage.database import DATABASE
 from storage.files import make_folder, name_folder, newest_folder, to_json
 from storage.lock import FolderLock
 from storage.reader import Reader
@@ -213,12 +215,15 @@ class Store:
             self._lock.acquire()
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
+        refuse_lost(self._folder / DATABASE)
         self._writer = Writer(self._folder)
+        mark_in_use(self._folder)
         self.identity = name_folder(self._folder)
         self._last_run = max(self._writer.last_run(), newest_folder(self._folder))
 
     def _close(self) -> None:
         if self._writer is not None:
+            mark_closed(self._folder)
             self._writer.close()
             self._writer = None
         self._lock.release()

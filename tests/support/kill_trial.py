@@ -40,7 +40,7 @@ WATCH_S = 1.0
 READY_TIMEOUT_S = 300.0
 GOING_ON_TIMEOUT_S = 300.0
 MOMENT_TIMEOUT_S = 60.0
-CHECK_S = 0.05
+CHECK_S = 0.2
 MOMENT_S = 0.0005
 """How closely a moment to kill at is watched for."""
 
