@@ -22,6 +22,7 @@ from protocols.records import Event, RunInfo
 from storage.damage import IN_USE
 from storage.database import DATABASE
 from storage.reader import Reader
+from storage.salvage import salvage
 from storage.seal import seal_run
 from storage.store import Store
 from storage.tables import SealedFile
@@ -125,6 +126,13 @@ def is_prefix(reader: Reader, run: int) -> int:
     assert np.array_equal(found["visit"], number)
     assert np.array_equal(found["voltage_V"], np.sin(number * run))
     return len(number)
+
+
+def assert_right(reader: Reader, run: int) -> None:
+    """Check that what is there of a run is what was stored, in order; some may be missing."""
+    found = reader.samples(run)
+    assert (np.diff(found["visit"]) > 0).all()
+    assert np.array_equal(found["voltage_V"], np.sin(found["visit"].astype(np.int64) * run))
 
 
 def read_all(folder: Path) -> list[str]:
@@ -258,6 +266,37 @@ async def test_a_damaged_sealed_file_is_named_and_the_rest_is_read(closed: Path,
     (folder / name).unlink()
     assert "is missing" in reader.verify(2)[0]
     assert await open_or_refuse(folder)
+
+
+async def test_what_can_be_read_is_salvaged(crashed: Path, closed: Path, tmp_path: Path) -> None:
+    whole = salvage(crashed, tmp_path / "whole")
+    assert (whole.rows["run"], whole.rows["event"], whole.incomplete) == (2, COMMITS, [])
+    assert read_all(tmp_path / "whole") == []
+    assert Reader(tmp_path / "whole").verify(2) == []
+    raw = (closed / DATABASE).read_bytes()
+    chance = random.Random(6)
+    some = 0
+    for number in range(20):
+        folder, to = copy(closed, tmp_path, number), tmp_path / f"saved {number}"
+        place = chance.randrange(8192, len(raw))
+        changed = raw[:place] if number % 2 else raw[:place] + bytes(4096) + raw[place + 4096 :]
+        (folder / DATABASE).write_bytes(changed[: len(raw)])
+        before = content(folder)
+        try:
+            saved = salvage(folder, to)
+        except StorageError as error:
+            assert "nothing can be read" in str(error)
+            continue
+        assert content(folder) == before
+        assert_right(Reader(to), 1)
+        assert await open_or_refuse(to)
+        some += saved.rows["event"] > 0
+    assert some > 5
+
+
+async def test_salvage_writes_over_nothing(closed: Path, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="exists already"):
+        salvage(closed, tmp_path)
 
 
 def test_the_daemon_does_not_start_on_damaged_data_and_touches_no_cell(closed: Path, tmp_path: Path) -> None:
