@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from protocols.errors import StorageError
-from storage.database import DATABASE
+from storage.database import DATABASE, MIGRATIONS
 from storage.files import IDENTITY, RUNS
 
 
@@ -60,7 +60,17 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, schema: list[tuple[s
             insert = f'INSERT OR IGNORE INTO "{name}" VALUES ({marks})'  # noqa: S608 - from the schema
             rows += new.execute(insert, row).rowcount
         saved.rows[name] = rows
+    _number(new)
     return saved
+
+
+def _number(new: sqlite3.Connection) -> None:
+    """Give the database the newest schema's number if its own was lost: a daemon migrates what it opens."""
+    newest = max(int(path.name.split("_")[0]) for path in MIGRATIONS.glob("[0-9]*.sql"))
+    (version,) = new.execute("SELECT max(version) FROM schema_version").fetchone()
+    if version not in range(1, newest + 1):
+        new.execute("DELETE FROM schema_version")
+        new.execute("INSERT INTO schema_version VALUES (?)", (newest,))
 
 
 def _rows(old: sqlite3.Connection, table: str, incomplete: list[str]) -> Iterator[tuple[object, ...]]:
