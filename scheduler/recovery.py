@@ -54,13 +54,12 @@ _Columns = dict[str, NDArray[Any]]
 _Between = tuple[Spectrum, SpectrumSummary] | _Temperature
 
 
-def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock) -> ActiveRun:
-    """Return a run as it was at its last commit. Commands nothing.
+def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock, reader: Reader) -> ActiveRun:
+    """Return a run as it was at its last commit, as ``reader`` has it. Commands nothing.
 
     A verdict that its stored samples already hold, but that the earlier daemon could not store, is found
     again here; the keeper then opens the circuit when it has taken the run over.
     """
-    reader = store.reader
     info = info.model_copy(update={"samples": reader.count(info.run)})
     run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
     tickets = reader.tickets(info.run)

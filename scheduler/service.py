@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -37,6 +38,8 @@ from scheduler.requests import (
 )
 from scheduler.run import ActiveRun
 from scheduler.storage_watch import StorageWatch, free_bytes
+from storage.held import HeldReader
+from storage.reader import Reader
 from storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -77,14 +80,15 @@ class Service:
 
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
-        for info in self._store.reader.runs():
-            self._known[info.run] = info
-            if info.state == "protected" and not info.acknowledged and info.station in self._queues:
-                self._queues[info.station].occupy(info.run)
-                self._queues[info.station].leave(info)
-            if info.state in ENDED:
-                continue
-            await self._recover_one(info)
+        with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
+            for info in reader.runs():
+                self._known[info.run] = info
+                if info.state == "protected" and not info.acknowledged and info.station in self._queues:
+                    self._queues[info.station].occupy(info.run)
+                    self._queues[info.station].leave(info)
+                if info.state in ENDED:
+                    continue
+                await self._recover_one(info, reader)
         self._see_stations()
         await self._recorder.durable()
 
@@ -102,10 +106,10 @@ class Service:
             )
             self._store.see_station(seen)
 
-    async def _recover_one(self, info: RunInfo) -> None:
+    async def _recover_one(self, info: RunInfo, reader: Reader) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
-            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock)
+            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
             run.climate = self._climate(info.station)
             self._runs[info.run] = run
             self._put_back(run)

@@ -6,9 +6,10 @@ import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 from sqlmodel import col
 
 from protocols.measurements import COLUMNS, SAMPLE, Block
@@ -166,7 +167,7 @@ def faults(connection: Connection, run: int, first: int) -> list[str]:
         if row.seq0 != first:
             found.append(f"samples {first} to {row.seq0 - 1} are missing")
         blobs = [getattr(row, name) for name in COLUMNS]
-        if _crc(blobs) != row.crc:
+        if _crc(blobs) != row.crc or not _unpacks(row):
             found.append(f"samples {row.seq0} to {row.seq0 + row.n - 1} fail their checksum")
         first = row.seq0 + row.n
     return found
@@ -177,6 +178,15 @@ def discard(connection: Connection, run: int, stop: int) -> None:
     connection.execute(
         delete(tables.Chunk).where(col(tables.Chunk.run) == run, col(tables.Chunk.seq0) < stop)
     )
+
+
+def _unpacks(row: Row[Any]) -> bool:
+    """Whether a chunk's columns have as many samples as it says."""
+    try:
+        codec.unpack(row.codec, {name: getattr(row, name) for name in COLUMNS}, row.n)
+    except codec.DamagedError:
+        return False
+    return True
 
 
 def _pack(samples: Block) -> dict[str, object]:

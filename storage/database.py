@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 from protocols.errors import StorageError
+from storage.damage import plain, tell_missing
 from storage.migrate import migrate, require_current
 
 logger = logging.getLogger(__name__)
@@ -32,13 +33,13 @@ def open_writer(folder: Path) -> Engine:
     try:
         raw = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     except sqlite3.Error as error:
-        raise StorageError(f"{file} cannot be opened: {error}. Check rights and disk.") from error
+        raise plain(file, error, "cannot be opened: {}. Check rights and disk.") from error
     try:
         _set_up(raw)
         migrate(raw, file)
     except sqlite3.Error as error:
         raw.close()
-        raise StorageError(f"{file} cannot be made ready: {error}. Restore it from a backup.") from error
+        raise plain(file, error, "cannot be made ready: {}. Check rights and disk.") from error
     except StorageError:
         raw.close()
         raise
@@ -55,6 +56,7 @@ def open_reader(folder: Path) -> Engine:
     file = folder / DATABASE
     if not file.is_file():
         raise StorageError(f"{folder} holds no sandtime data ({DATABASE} is missing). Check the path.")
+    tell_missing(file)
     address = f"{file.resolve().as_uri()}?mode=ro"
 
     def connect() -> sqlite3.Connection:

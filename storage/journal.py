@@ -55,6 +55,19 @@ class Grouped:
         return self.samples[start : start + int(self.index["n"][place])]
 
 
+@dataclass(frozen=True, slots=True)
+class OfRun:
+    """One run's samples in the journal, in order, each with the id of its row."""
+
+    rows: NDArray[np.int64]
+    samples: Block
+
+    def after(self, row: int) -> OfRun:
+        """Return those of later rows."""
+        start = int(np.searchsorted(self.rows, row, side="right"))
+        return OfRun(self.rows[start:], self.samples[start:])
+
+
 def join(blocks: Sequence[Block]) -> Block:
     """Return blocks as one, in their order."""
     # np.concatenate compares the fields of structured types anew for each block: 12 µs each against 0.1.
@@ -95,6 +108,23 @@ def rows_after(
             logger.warning("journal row %d is damaged and left out: %d samples are lost", row.id, row.n)
         else:
             yield row.id, grouped
+
+
+def tails(connection: Connection) -> dict[int, OfRun]:
+    """Return the whole journal by run. Torn rows are logged and left out."""
+    found = list(rows_after(connection, 0))
+    if not found:
+        return {}
+    samples = join([grouped.samples for _, grouped in found])
+    rows = np.repeat([row for row, _ in found], [len(grouped.samples) for _, grouped in found])
+    order = np.argsort(samples["channel"], kind="stable")
+    samples, rows = samples[order], rows[order]
+    runs, starts = np.unique(samples["channel"], return_index=True)
+    stops = [*starts[1:].tolist(), len(samples)]
+    return {
+        run: OfRun(rows[start:stop], samples[start:stop])
+        for run, start, stop in zip(runs.tolist(), starts.tolist(), stops, strict=True)
+    }
 
 
 def torn_rows(connection: Connection, run: int | None = None) -> list[tuple[int, int]]:

@@ -6,30 +6,35 @@ pyarrow.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnClause, Connection, Row, Select, column, exists, func, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col
 
 from protocols import measurements, records
 from protocols.errors import NotFoundError, StorageError
-from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
+from protocols.measurements import COLUMNS, SAMPLE, Block, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
 from storage import bdf, chunks, journal, overview, parquet, parts, tables
 from storage.catalogue import Catalogue
 from storage.columns import Columns, between, join, of_block
-from storage.database import open_reader
+from storage.damage import ADVICE, plain
+from storage.database import DATABASE, open_reader
 from storage.files import identity_of, run_folder, sha256
 from storage.tables import SealedFile, StoredEvent, StoredTicket
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Reader:
@@ -61,7 +66,7 @@ class Reader:
     def runs(self) -> list[RunInfo]:
         """Return all runs, by number."""
         rows = self._rows(select(col(tables.Run.info)).order_by(col(tables.Run.run)))
-        return [RunInfo.model_validate_json(row.info) for row in rows]
+        return [_parsed(RunInfo, row.info) for row in rows]
 
     def going_on(self) -> list[int]:
         """Return the numbers of the runs that have not ended."""
@@ -70,7 +75,7 @@ class Reader:
 
     def run(self, run: int) -> RunInfo:
         """Return one run. Raises StorageError if there is none with this number."""
-        return RunInfo.model_validate_json(self._run(run).info)
+        return _parsed(RunInfo, self._run(run).info)
 
     def program(self, run: int) -> Program:
         """Return the program of a run."""
@@ -79,12 +84,12 @@ class Reader:
             tables.Run, col(tables.Run.program) == col(tables.Program.digest)
         )
         for row in self._rows(query.where(col(tables.Run.run) == run)):
-            return Program.model_validate_json(row.program)
+            return _program(row.program)
         raise StorageError(f"run {run} in {self._folder} was stored without its program")
 
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with a run."""
-        return dict(json.loads(self._run(run).extra))
+        return dict(_plain_json(self._run(run).extra))
 
     def samples(
         self,
@@ -114,8 +119,8 @@ class Reader:
                 if part.t0_s <= t1 and part.t1_s >= t0:
                     yield from parquet.read(self._folder / part.file, columns, t0, t1)
             yield from chunks.read(connection, run, columns, t0, t1)
-            for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
-                yield of_block(grouped.of(run), columns)
+            for block in self._in_journal(connection, run):
+                yield of_block(block, columns)
 
     def overview(
         self, run: int, points: int = 2000, t0: float | None = None, t1: float | None = None
@@ -148,23 +153,21 @@ class Reader:
         """Return how many samples of a run were stored, with those that sealing did not keep."""
         with self._snapshot() as connection:
             head = chunks.head(connection, run)
-            return head.seq + sum(len(g.of(run)) for _, g in journal.rows_after(connection, head.journal))
+            return head.seq + sum(map(len, self._in_journal(connection, run)))
 
     def spectra(self, run: int) -> list[tuple[measurements.Spectrum, SpectrumSummary]]:
         """Return a run's spectra with their summaries, by time."""
         return [
             (
-                measurements.Spectrum.model_validate_json(row.spectrum),
-                SpectrumSummary.model_validate_json(row.summary),
+                _parsed(measurements.Spectrum, row.spectrum),
+                _parsed(SpectrumSummary, row.summary),
             )
             for row in self._of_run(tables.Spectrum, run)
         ]
 
     def half_cycles(self, run: int) -> list[records.HalfCycle]:
         """Return a run's half-cycles, by number."""
-        return [
-            records.HalfCycle.model_validate_json(row.value) for row in self._of_run(tables.HalfCycle, run)
-        ]
+        return [_parsed(records.HalfCycle, row.value) for row in self._of_run(tables.HalfCycle, run)]
 
     def cycles(self, run: int) -> list[records.Cycle]:
         """Return a run's cycles, each the sum of its closed half-cycles, by number."""
@@ -174,11 +177,11 @@ class Reader:
 
     def verdicts(self, run: int) -> list[Verdict]:
         """Return what guards found in a run, by time."""
-        return [Verdict.model_validate_json(row.value) for row in self._of_run(tables.Verdict, run)]
+        return [_parsed(Verdict, row.value) for row in self._of_run(tables.Verdict, run)]
 
     def gaps(self, run: int) -> list[records.Gap]:
         """Return the stretches of a run whose samples are missing, by time."""
-        return [records.Gap.model_validate_json(row.value) for row in self._of_run(tables.Gap, run)]
+        return [_parsed(records.Gap, row.value) for row in self._of_run(tables.Gap, run)]
 
     def events(self, run: int | None = None, after_id: int = 0, limit: int = 1000) -> list[StoredEvent]:
         """Return the oldest ``limit`` events after ``after_id``, of one run or (None) of everything."""
@@ -205,7 +208,7 @@ class Reader:
         return [
             StoredTicket(
                 records.Ticket(run=run, segment=row.segment, program=row.digest, folder=identity),
-                Program.model_validate_json(row.program),
+                _program(row.program),
                 row.state,
                 row.offset_s,
                 row.anchor_unix_s,
@@ -216,13 +219,13 @@ class Reader:
     def guards(self, run: int) -> tuple[float, dict[str, object]] | None:
         """Return the guards' newest state and the t_s of the sample it was reached with."""
         for row in self._of_run(tables.Guards, run):
-            return row.t_s, json.loads(row.state)
+            return row.t_s, _plain_json(row.state)
         return None
 
     def results(self, run: int) -> dict[str, object] | None:
         """Return the results of a run, None as long as there are none."""
         for row in self._of_run(tables.Result, run):
-            return dict(json.loads(row.value))
+            return dict(_plain_json(row.value))
         return None
 
     def parts(self, run: int) -> list[SealedFile]:
@@ -310,9 +313,14 @@ class Reader:
             last = t_s[-1]
         return found
 
+    def _in_journal(self, connection: Connection, run: int) -> Iterator[Block]:
+        """Yield the samples of a run that only the journal holds, in order."""
+        for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
+            yield grouped.of(run)
+
     def _events(self, query: Select[Any]) -> list[StoredEvent]:
         rows = self._rows(query)
-        return [StoredEvent(row.id, row.run, records.Event.model_validate_json(row.value)) for row in rows]
+        return [StoredEvent(row.id, row.run, _parsed(records.Event, row.value)) for row in rows]
 
     def _run(self, run: int) -> Row[Any]:
         for row in self._of_run(tables.Run, run):
@@ -331,10 +339,39 @@ class Reader:
     def _snapshot(self) -> Iterator[Connection]:
         """One state of the store for all queries inside."""
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._connection() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise StorageError(f"{self._folder} cannot be read: {error}. Check the disk.") from error
+            raise plain(self._folder / DATABASE, error, "cannot be read: {}. Check the disk.") from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+
+@functools.lru_cache(maxsize=16)
+def _program(text: str) -> Program:
+    """Return a program; a run's and its segment's are often the same, and take milliseconds to read."""
+    return _parsed(Program, text)
+
+
+def _plain_json(text: str) -> Any:
+    """Return a stored value that has no model. Raises StorageError if its text is damaged."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise StorageError(f"a stored value is damaged: {error} in {text!r:.80}. {ADVICE}") from error
+
+
+def _parsed(model: type[M], text: str) -> M:
+    """Return a stored value. Raises StorageError if its text is damaged."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise StorageError(
+            f"a stored {model.__name__} is damaged: {error.errors()[0]['msg']} in {text!r:.80}. {ADVICE}"
+        ) from error
 
 
 def _scalar(raw: bytes) -> np.void:

@@ -24,7 +24,9 @@ from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import catalogue, tables
 from storage.batch import Batch
-from storage.files import delete_files, name_folder, newest_folder, remove_drafts, to_json
+from storage.damage import mark_closed, mark_in_use, refuse_lost
+from storage.database import DATABASE
+from storage.files import delete_files, make_folder, name_folder, newest_folder, remove_drafts, to_json
 from storage.lock import FolderLock
 from storage.reader import Reader
 from storage.rollup_files import files_of
@@ -273,18 +275,23 @@ class Store:
 
     def _open(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            # A power cut must not take the folder away with all that was synced inside it.
+            folder = self._folder.absolute()
+            make_folder(folder, inside=next(above for above in folder.parents if above.is_dir()))
             self._lock.acquire()
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be used: {error}. Choose another folder.") from error
+        refuse_lost(self._folder / DATABASE)
         remove_drafts(self._folder)
         self._writer = Writer(self._folder)
+        mark_in_use(self._folder)
         self._delete_superseded(0.0)
         self.identity = name_folder(self._folder)
         self._last_run = max(self._writer.last_run(), newest_folder(self._folder))
 
     def _close(self) -> None:
         if self._writer is not None:
+            mark_closed(self._folder)
             self._writer.close()
             self._writer = None
         self._lock.release()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from protocols.measurements import Block
 from storage import chunks, journal
 from storage.chunks import CHUNK_S, CHUNK_SAMPLES, Head
-from storage.journal import Grouped
+from storage.journal import Grouped, OfRun
 
 JOURNAL_ROWS = 2000
 """A run that brings too little for a chunk holds at most so many journal rows back from being deleted."""
@@ -60,8 +60,16 @@ class Tails:
         self._torn = {row for row, _ in journal.torn_rows(connection)}
         self._first_row = journal.oldest(connection)
         self._newest_row = 0
-        for row, grouped in journal.rows_after(connection, 0):
-            self.add(connection, row, grouped)
+        for run, stored in journal.tails(connection).items():
+            self._newest_row = max(self._newest_row, int(stored.rows[-1]))
+            self._load(run, stored.after(self.head(connection, run).journal))
+
+    def _load(self, run: int, stored: OfRun) -> None:
+        """Take in what no chunk covers of a run."""
+        if len(stored.rows):
+            t_s = float(stored.samples["t_s"][0])
+            self._tails[run] = Tail(int(stored.rows[0]), t_s, t_s)
+            self._tails[run].add(stored.samples)
 
     def add(self, connection: Connection, row: int, grouped: Grouped) -> None:
         """Take in a journal row, without what chunks cover already."""

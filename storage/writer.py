@@ -18,6 +18,7 @@ from protocols.errors import StorageError
 from protocols.records import ENDED, Event
 from storage import chunks, journal, parts, tables
 from storage.batch import Batch, Row
+from storage.damage import plain
 from storage.database import DATABASE, open_writer
 from storage.tables import SealedFile, StoredEvent
 from storage.tails import Tails
@@ -114,10 +115,11 @@ class Writer:
                 tails = tails or Tails(connection)
                 yield connection, tails
         except SQLAlchemyError as error:
-            raise StorageError(
-                f"{self._file} cannot be written: {error.args[0]}. What was to be written waits in memory "
-                "for the next commit. Make room on the disk, and see that no other program locks the file."
-            ) from error
+            otherwise = (
+                "cannot be written: {}. What was to be written waits in memory for the next commit. "
+                "Make room on the disk, and see that no other program locks the file."
+            )
+            raise plain(self._file, error, otherwise) from error
         self._tails = tails
 
 

@@ -1,4 +1,4 @@
-"""Commands on data: ``export``, ``verify``."""
+"""Commands on data: ``export``, ``verify``, ``salvage``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUFFIXES: dict[Format, str] = {
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (export, verify):
+    for command in (export, verify, salvage):
         app.command()(command)
 
 
@@ -60,3 +60,18 @@ def verify(
     emit({"problems": problems}, "\n".join(lines or [f"{len(numbers)} runs: nothing wrong"]), json)
     if lines:
         raise typer.Exit(StorageError.exit_code)
+
+
+def salvage(
+    to: Annotated[Path, typer.Argument(help="A new data folder to make.")],
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Copy what can be read of damaged data to a new folder; see docs/damaged_data.md."""
+    from storage.salvage import salvage as copy
+
+    saved = copy(configuration(config).data, to)
+    rows = ", ".join(f"{number} of {name}" for name, number in saved.rows.items() if number)
+    lost = f"; not all could be read of: {', '.join(saved.incomplete)}" if saved.incomplete else ""
+    document = {"rows": saved.rows, "incomplete": saved.incomplete}
+    emit(document, f"saved to {to}: {rows or 'no rows'}{lost}", json)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import storage_child
 
 from protocols.cell import Cell
 from protocols.measurements import COLUMNS, SAMPLE
@@ -20,7 +21,7 @@ from protocols.records import RunInfo
 from storage.reader import Reader
 from storage.store import Store
 
-CHILD = Path(__file__).with_name("storage_child.py")
+CHILD = Path(storage_child.__file__)
 ROOT = CHILD.parent.parent.parent
 KILLS = 5
 

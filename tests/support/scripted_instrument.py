@@ -596,7 +596,8 @@ class Bench:
 
     def recover(self, number: int, channel: int = 0) -> ActiveRun:
         """Rebuild a run from what is stored, and hand it to the keeper."""
-        run = rebuild(self.store.reader.run(number), self.store, self.recorder, self.host.clock())
+        reader = self.store.reader
+        run = rebuild(reader.run(number), self.store, self.recorder, self.host.clock(), reader)
         run.climate = self.climate
         if run.ticket is None:
             self.keeper.submit(channel, run)
