@@ -31,10 +31,10 @@ def of_run(connection: Connection, folder: Path, run: int, points: int, t0: floa
     if span_s >= points * MINUTE_S / FEWEST:
         rows = _within(rollup.join(list(stored.minutes(begin_s, end_s))), begin_s, end_s, MINUTE_S)
         return _reduced(rows, MINUTE_S, points)
-    return _of_samples(stored.samples(begin_s, end_s), points)
+    return of_samples(stored.samples(begin_s, end_s), points)
 
 
-def _of_samples(samples: Columns, points: int) -> Columns:
+def of_samples(samples: Columns, points: int) -> Columns:
     """Return samples as points: themselves if they are few enough, else buckets of equal time."""
     if length(samples) <= points:
         return {**rollup.as_columns(rollup.each(samples), 1.0), "t_s": samples["t_s"]}
