@@ -54,10 +54,10 @@ async def _measure_days(folder: Path, days: int) -> list[Figure]:
         if day:
             await store.seal(1, _write)
     reader, hours = store.reader, days * 24
-    weeks_s = min(83, days) * DAY_S
+    weeks_s = min(41, days) * DAY_S
     found = [
         _ms(f"overview of {hours} h in {days - 1} daily parts", lambda: reader.overview(1), 50.0),
-        _ms("overview of 12 weeks of it", lambda: reader.overview(1, t1=weeks_s), 50.0),
+        _ms("overview of 6 weeks of it", lambda: reader.overview(1, t1=weeks_s), 50.0),
     ]
     began_s = time.process_time()
     while await store.merge(1, _merge):
@@ -67,7 +67,7 @@ async def _measure_days(folder: Path, days: int) -> list[Figure]:
     found += [
         Figure("merging, CPU a sample", merging_us, "µs"),
         _ms(f"overview, its parts merged to {parts}", lambda: reader.overview(1), 50.0),
-        _ms("overview of 12 weeks of it, merged", lambda: reader.overview(1, t1=weeks_s), 50.0),
+        _ms("overview of 6 weeks of it, merged", lambda: reader.overview(1, t1=weeks_s), 50.0),
     ]
     await store.close()
     return found
