@@ -8,7 +8,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
+from benchmarks import (
+    guards,
+    language,
+    latency,
+    memory,
+    sealing,
+    simulation,
+    storage,
+    throughput,
+    virtual_lab,
+)
 from benchmarks.detection import small as detection
 from benchmarks.eis import report as impedance
 from benchmarks.figures import Figure, machine, page, table
@@ -20,6 +30,8 @@ GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "latency": (latency.TITLE, latency.figures),
     "memory": (memory.TITLE, memory.figures),
     "storage": (storage.TITLE, storage.figures),
+    "sealing": (sealing.TITLE, sealing.figures),
+    "sealing_load": (sealing.TITLE_OF_LATENESS, sealing.lateness),
     "simulation": (simulation.TITLE, simulation.figures),
     "impedance": (impedance.TITLE, impedance.figures),
     "detection": (detection.TITLE, detection.figures),

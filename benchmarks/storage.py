@@ -69,7 +69,7 @@ async def _commit_all(folder: Path, runs: int, commits: int) -> list[Figure]:
     waits_s = [await _commit(store, block) for block in blocks[:-1]]
     cpu_s = time.process_time() - began_s
     grown_MB = uss_MB() - held_MB
-    seen_s = _typical_s(lambda: store.reader.samples(1, 0.0, None, ("t_s", "voltage_V", "current_A")), 5)
+    seen_s = typical_s(lambda: store.reader.samples(1, 0.0, None, ("t_s", "voltage_V", "current_A")), 5)
     await store.close()
     return [
         Figure(f"a commit of {runs} runs, one sample each, median", median(waits_s) * 1e3, "ms"),
@@ -112,7 +112,7 @@ def _last_hour(hours: int) -> list[Figure]:
         def last_hour() -> object:
             return reader.samples(1, end_s - HOUR_S, None, ("t_s", "voltage_V", "current_A"))
 
-        return [Figure("last hour of a channel that runs, 1 Hz", _typical_s(last_hour) * 1e3, "ms", 10.0)]
+        return [Figure("last hour of a channel that runs, 1 Hz", typical_s(last_hour) * 1e3, "ms", 10.0)]
 
 
 def _long_run(hours: int) -> list[Figure]:
@@ -125,19 +125,20 @@ def _long_run(hours: int) -> list[Figure]:
         end_s = float(hours * HOUR_S)
 
         def overview() -> object:
-            return reader.samples(1, None, None, ("t_s", "voltage_V"))
+            return reader.overview(1)
 
         def last_hour() -> object:
             return reader.samples(1, end_s - HOUR_S, None, ("t_s", "voltage_V", "current_A"))
 
         return [
             Figure("a sealed sample, plain Parquet", size / sealed.n, "bytes", 20.0),
-            Figure("last hour of a sealed run", _typical_s(last_hour) * 1e3, "ms", 10.0),
-            Figure(f"overview of a run of {hours} h at 1 Hz", _typical_s(overview, 2) * 1e3, "ms", 50.0),
+            Figure("last hour of a sealed run", typical_s(last_hour) * 1e3, "ms", 10.0),
+            Figure(f"overview of a run of {hours} h at 1 Hz", typical_s(overview) * 1e3, "ms", 50.0),
         ]
 
 
-def _typical_s(look: Callable[[], object], times: int = 9) -> float:
+def typical_s(look: Callable[[], object], times: int = 9) -> float:
+    """Return the median time that a look takes, once it is warm."""
     look()
     spent_s = []
     for _ in range(times):

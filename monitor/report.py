@@ -69,8 +69,7 @@ def run_figure(reader: Reader, run: int, path: Path) -> Path:
     info = reader.run(run)
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2)
-    columns = reader.samples(run, columns=("t_s", "voltage_V"))
-    _draw_voltage(axes[0, 0], columns["t_s"], columns["voltage_V"])
+    _draw_voltage(axes[0, 0], *_whole_run(reader, run))
     spectra = reader.spectra(run)
     _draw_event(axes[0, 1], reader, run, info.verdict)
     half_cycles = reader.half_cycles(run)
@@ -93,8 +92,7 @@ def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) ->
     runs = ((symmetric, BLUE), (asymmetric, ORANGE))
     for axes, (run, colour) in zip(axes_of_both[::-1], runs, strict=True):
         info = reader.run(run)
-        columns = reader.samples(run, columns=("t_s", "voltage_V"))
-        _draw_voltage(axes, columns["t_s"], columns["voltage_V"], colour)
+        _draw_voltage(axes, *_whole_run(reader, run), colour)
         axes.set_title(
             f"{info.cell}: {_kind(info.verdict) if info.verdict else 'no verdict, no sign of the loss'}"
         )
@@ -149,12 +147,18 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _whole_run(reader: Reader, run: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return E(t) of a whole run for a plot: the smallest and the largest E of each of some points."""
+    points = reader.overview(run, MAX_POINTS // 2)
+    extremes = np.column_stack((points["voltage_min_V"], points["voltage_max_V"]))
+    return np.repeat(points["t_s"], 2), extremes.ravel()
+
+
 def _draw_voltage(axes: Axes, t: np.ndarray, voltage: np.ndarray, colour: str = BLUE) -> None:
-    x, y = envelope(t, voltage)
-    axes.plot(x / 3600, y * 1e3, color=colour, linewidth=0.6)
+    axes.plot(t / 3600, voltage * 1e3, color=colour, linewidth=0.6)
     axes.set_xlabel("t / h")
     axes.set_ylabel("E / mV")
-    if len(y):
+    if len(voltage):
         usual = 3 * float(np.quantile(np.abs(voltage), 0.98)) + 1e-4
         highest = float(voltage[np.abs(voltage).argmax()])
         if abs(highest) > 3 * usual:

@@ -58,7 +58,7 @@ def head(connection: Connection, run: int) -> Head:
     ).one_or_none()
     if chunk is not None:
         return Head(chunk.seq0 + chunk.n, chunk.journal)
-    return Head(parts.stop_of(parts.of_run(connection, run)), parts.journal_of(connection, run))
+    return Head(*parts.head(connection, run))
 
 
 def spans(connection: Connection, run: int) -> list[Span]:

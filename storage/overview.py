@@ -15,8 +15,9 @@ from storage.rollup import HOUR_S, MINUTE_S
 from storage.rollup_files import minutes_of
 from storage.tables import SealedFile
 
-FEWEST = 4
-"""Minutes are used as soon as there is a minute for every so many of the points that are asked for."""
+HOUR_POINTS, MINUTE_POINTS = 2, 4
+"""Hours, or minutes, are used as soon as there is one for every so many of the points that are asked
+for: finer ones are in more files, or are more samples, than can be read while somebody waits."""
 
 
 def of_run(connection: Connection, folder: Path, run: int, points: int, t0: float, t1: float) -> Columns:
@@ -25,16 +26,16 @@ def of_run(connection: Connection, folder: Path, run: int, points: int, t0: floa
     begin_s, end_s = stored.times()
     begin_s, end_s = max(begin_s, t0), min(end_s, t1)
     span_s = end_s - begin_s
-    if span_s >= points * HOUR_S:
+    if span_s >= points * HOUR_S / HOUR_POINTS:
         rows = _within(rollup.join(list(stored.hours(begin_s, end_s))), begin_s, end_s, HOUR_S)
         return _reduced(rows, HOUR_S, points)
-    if span_s >= points * MINUTE_S / FEWEST:
+    if span_s >= points * MINUTE_S / MINUTE_POINTS:
         rows = _within(rollup.join(list(stored.minutes(begin_s, end_s))), begin_s, end_s, MINUTE_S)
         return _reduced(rows, MINUTE_S, points)
-    return _of_samples(stored.samples(begin_s, end_s), points)
+    return of_samples(stored.samples(begin_s, end_s), points)
 
 
-def _of_samples(samples: Columns, points: int) -> Columns:
+def of_samples(samples: Columns, points: int) -> Columns:
     """Return samples as points: themselves if they are few enough, else buckets of equal time."""
     if length(samples) <= points:
         return {**rollup.as_columns(rollup.each(samples), 1.0), "t_s": samples["t_s"]}

@@ -64,7 +64,8 @@ def read_named(path: Path, names: Sequence[str], t0: float, t1: float) -> Iterat
         place = file.schema_arrow.get_field_index(TIME)
         for number in range(file.num_row_groups):
             if _overlaps(file.metadata.row_group(number).column(place).statistics, t0, t1):
-                table = file.read_row_group(number, columns=list(names))
+                # A few columns of one row group: handing them to threads costs more than it saves.
+                table = file.read_row_group(number, columns=list(names), use_threads=False)
                 yield {name: table[name].to_numpy() for name in names}
 
 

@@ -40,10 +40,12 @@ def stop_of(parts: Sequence[SealedFile]) -> int:
     return parts[-1].stop if parts else 0
 
 
-def journal_of(connection: Connection, run: int) -> int:
-    """Return the newest journal row that the parts of a run cover, 0 without any."""
-    query = select(col(tables.Part.journal)).where(col(tables.Part.run) == run)
-    return connection.execute(query.order_by(col(tables.Part.first).desc()).limit(1)).scalar() or 0
+def head(connection: Connection, run: int) -> tuple[int, int]:
+    """Return the first sample after the parts of a run and the newest journal row that they cover."""
+    wanted = (col(tables.Part.first), col(tables.Part.n), col(tables.Part.journal))
+    query = select(*wanted).where(col(tables.Part.run) == run).order_by(col(tables.Part.first).desc())
+    row = connection.execute(query.limit(1)).one_or_none()
+    return (0, 0) if row is None else (row.first + row.n, row.journal)
 
 
 def add(connection: Connection, part: SealedFile, journal: int, unix_s: float, closes: bool = False) -> None:

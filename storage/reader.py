@@ -278,7 +278,7 @@ class Reader:
     def faults(self, run: int) -> list[str]:
         """Return what is damaged in a run's chunks."""
         with self._snapshot() as connection:
-            return chunks.faults(connection, run, parts.stop_of(parts.of_run(connection, run)))
+            return chunks.faults(connection, run, parts.head(connection, run)[0])
 
     def verify(self, run: int) -> list[str]:
         """Check a run's checksums, completeness and order of time; return what is wrong, a sentence each."""

@@ -65,7 +65,7 @@ class Writer:
         with self._transaction() as (connection, tails):
             known = parts.of_run(connection, part.run)
             if part not in known:
-                journal_row = self._covered(connection, part, parts.stop_of(known))
+                journal_row = self._covered(connection, part)
                 parts.add(connection, part, journal_row, unix_s)
                 chunks.discard(connection, part.run, part.stop)
             is_all = tails.head(connection, part.run).seq == part.stop and not tails.holds(part.run)
@@ -95,10 +95,11 @@ class Writer:
         with self._transaction() as (connection, _):
             parts.forget(connection, files)
 
-    def _covered(self, connection: Connection, part: SealedFile, first: int) -> int:
+    def _covered(self, connection: Connection, part: SealedFile) -> int:
         """Return the newest journal row that the chunks under a part cover."""
+        first, journal_row = parts.head(connection, part.run)
         rows = {span.stop: span.journal for span in chunks.spans(connection, part.run)}
-        rows[first] = parts.journal_of(connection, part.run)
+        rows[first] = journal_row
         if part.first != first or part.stop not in rows:
             raise StorageError(
                 f"{part.file} covers samples {part.first} to {part.stop - 1} of run {part.run}, which are "

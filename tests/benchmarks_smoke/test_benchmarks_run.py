@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import guards, language, latency, memory, simulation, storage, throughput, virtual_lab
+from benchmarks import (
+    guards,
+    language,
+    latency,
+    memory,
+    sealing,
+    simulation,
+    storage,
+    throughput,
+    virtual_lab,
+)
 from benchmarks.detection import small as detection
 from benchmarks.figures import Figure, table
 
@@ -17,6 +27,10 @@ TINY: dict[str, Callable[[], list[Figure]]] = {
     "language": lambda: language.figures(repeats=1),
     "latency": lambda: latency.figures(channels=1, repeats=1),
     "memory": lambda: memory.figures(channels=1),
+    "sealing": lambda: sealing.figures(days=3, rate_Hz=1),
+    "sealing_load": lambda: sealing.lateness(
+        throughput.Load(0.1, instruments=2, channels=2, seconds=2.0, settle_s=0.3), runs=1
+    ),
     "simulation": lambda: simulation.figures(seconds=0.3),
     "storage": lambda: storage.figures(runs=3, commits=5, live_h=2, long_h=2),
     "throughput": lambda: throughput.figures(
