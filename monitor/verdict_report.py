@@ -20,7 +20,7 @@ from protocols.records import RunInfo
 from protocols.units import format_amount
 from protocols.verdicts import Verdict
 from scheduler.windows import folder_of
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 LOOKED = {
     "open_V": ("E at open circuit", "V"),
@@ -54,7 +54,7 @@ class Explained:
         return self.verdicts[self.number - 1]
 
 
-def explain(reader: Reader, data: Path, run: int, number: int | None) -> Explained | None:
+def explain(reader: RunReader, data: Path, run: int, number: int | None) -> Explained | None:
     """Return what is known of a run's verdict; None if the run has none.
 
     ``number``: from 1; None: the one that ended the run, else the most serious. Raises NotFoundError.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from protocols.measurements import as_json
 from storage import bdf
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 
-def describe(reader: Reader, run: int, columns: Sequence[str]) -> dict[str, object]:
+def describe(reader: RunReader, run: int, columns: Sequence[str]) -> dict[str, object]:
     """Return what a reader of the file has to know: run, cell and protocol, units, signs."""
     return {
         "generator": "sandtime",

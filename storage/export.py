@@ -17,13 +17,13 @@ from storage.bdf import LOSSLESS, ChargeCounter, CycleCounter, StepCounter
 from storage.columns import Columns, regroup
 from storage.describe import describe
 from storage.files import whole_file, write_json
-from storage.reader import Reader
+from storage.run_reader import RunReader as Reader
+from storage.spectra_csv import EIS_COLUMNS, write_spectra_csv
 
 Format = Literal["bdf-csv", "bdf-parquet", "eis-csv", "json"]
 
 ROWS = 1 << 16
 MEASURED = ("t_s", "voltage_V", "current_A")
-EIS_COLUMNS = ("index", "frequency_hertz", "real_impedance_ohm", "imaginary_impedance_ohm")
 
 
 def export_run(reader: Reader, run: int, fmt: Format, path: Path) -> None:
@@ -58,12 +58,7 @@ def _write_bdf_parquet(reader: Reader, run: int, path: Path) -> list[str]:
 
 
 def _write_eis_csv(reader: Reader, run: int, path: Path) -> list[str]:
-    with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(EIS_COLUMNS)
-        for index, (spectrum, _) in enumerate(reader.spectra(run)):
-            points = zip(spectrum.frequency_Hz, spectrum.z_real_ohm, spectrum.z_imag_ohm, strict=True)
-            writer.writerows((index, *point) for point in points)
+    write_spectra_csv(path, (whole for whole, _ in reader.spectra(run)))
     return list(EIS_COLUMNS)
 
 

@@ -51,6 +51,16 @@ def read(path: Path, columns: Sequence[str], t0: float, t1: float) -> Iterator[C
         raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
 
 
+def names(path: Path) -> list[str]:
+    """Return the names of a file's columns. Raises StorageError."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except (OSError, ArrowException) as error:
+        raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
+
+
 def _options(group: Columns) -> dict[str, Any]:
     floats = [name for name, values in group.items() if values.dtype.kind == "f"]
     return {

@@ -24,14 +24,15 @@ from protocols.measurements import COLUMNS, SAMPLE, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
-from storage import bdf, chunks, journal, parquet, tables
-from storage.columns import Columns, between, join, of_block
+from storage import chunks, journal, parquet, tables
+from storage.columns import Columns, of_block
 from storage.database import open_reader
 from storage.files import identity_of, sha256
+from storage.run_reader import RunReader
 from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 
-class Reader:
+class Reader(RunReader):
     """Answers questions about what is stored. Every method raises StorageError if it cannot.
 
     May be used from any thread; holds nothing open between calls.
@@ -40,6 +41,16 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._engine = open_reader(folder)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._folder
+
+    @property
+    def identity(self) -> str:
+        """Random name of the data folder."""
+        return identity_of(self._folder)
 
     def runs(self) -> list[RunInfo]:
         """Return all runs, by number."""
@@ -60,25 +71,6 @@ class Reader:
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with a run."""
         return dict(json.loads(self._run(run).extra))
-
-    def samples(
-        self,
-        run: int,
-        t0: float | None = None,
-        t1: float | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> Columns:
-        """Return a run's samples with t0 ≤ t_s ≤ t1 in the order they were measured, each once.
-
-        ``columns``: which of :data:`protocols.measurements.COLUMNS`; None: all. Damaged stretches are left
-        out with a logged warning; :meth:`verify` names them.
-        """
-        names = _checked(columns)
-        start, stop = -math.inf if t0 is None else t0, math.inf if t1 is None else t1
-        needed = tuple(dict.fromkeys(("t_s", *names)))
-        found = join(list(self.pieces(run, needed, start, stop)), needed)
-        found = between(found, start, stop)
-        return {name: found[name] for name in names}
 
     def pieces(
         self, run: int, columns: Sequence[str] = COLUMNS, t0: float = -math.inf, t1: float = math.inf
@@ -143,10 +135,11 @@ class Reader:
             query = query.where(col(tables.Event.run) == run)
         return self._events(query.order_by(col(tables.Event.id)).limit(limit))
 
-    def events_of(self, run: int, kind: str) -> list[StoredEvent]:
-        """Return all events of one kind of a run, the oldest first."""
-        of_kind = func.json_extract(col(tables.Event.value), "$.kind") == kind
-        query = select(tables.Event).where(col(tables.Event.run) == run, of_kind)
+    def events_of(self, run: int, kind: str | None = None) -> list[StoredEvent]:
+        """Return all events of a run, of one kind or (None) of every, the oldest first."""
+        query = select(tables.Event).where(col(tables.Event.run) == run)
+        if kind is not None:
+            query = query.where(func.json_extract(col(tables.Event.value), "$.kind") == kind)
         return self._events(query.order_by(col(tables.Event.id)))
 
     def tickets(self, run: int) -> list[StoredTicket]:
@@ -187,12 +180,6 @@ class Reader:
             col(tables.Run.state).in_(ENDED), col(tables.Run.run).not_in(sealed)
         )
         return [row.run for row in self._rows(query.order_by(col(tables.Run.run)))]
-
-    def clock(self, run: int) -> bdf.Clock:
-        """Return the function from a run's t_s to UTC, both in s."""
-        info = self.run(run)
-        begun = info.submitted_unix_s if info.started_unix_s is None else info.started_unix_s
-        return bdf.utc(self.tickets(run), begun)
 
     def faults(self, run: int) -> list[str]:
         """Return what is damaged in a run's chunks."""
@@ -263,10 +250,3 @@ def _sealed(connection: Connection, run: int) -> SealedFile | None:
 def _scalar(raw: bytes) -> np.void:
     sample: np.void = np.frombuffer(raw, dtype=SAMPLE)[0]
     return sample
-
-
-def _checked(columns: Sequence[str] | None) -> tuple[str, ...]:
-    unknown = set(columns or ()) - set(COLUMNS)
-    if unknown:
-        raise StorageError(f"unknown columns {sorted(unknown)}; there are {', '.join(COLUMNS)}")
-    return COLUMNS if columns is None else tuple(columns)

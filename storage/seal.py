@@ -15,9 +15,9 @@ from protocols.measurements import COLUMNS
 from storage import parquet
 from storage.bdf import LOSSLESS, CycleCounter, StepCounter
 from storage.columns import Columns, regroup
-from storage.describe import describe
-from storage.files import make_folder, run_folder, sha256, whole_file, write_json
+from storage.files import make_folder, run_folder, sha256, whole_file
 from storage.reader import Reader
+from storage.run_files import describe_run
 from storage.tables import SealedFile
 
 SEALED = "samples.bdf.parquet"
@@ -25,7 +25,8 @@ ROW_GROUP = 1 << 17
 
 
 def seal_run(folder: Path, run: int) -> SealedFile:
-    """Write a run's samples to its Parquet file, with ``run.json`` beside it, and read them back.
+    """Write a run's samples to its Parquet file, with what describes it beside it, and read them
+    back.
 
     Changes nothing in the database, and may be done again after it was killed at any point. Raises
     StorageError if samples are damaged, or if the run is sealed already and has got more since.
@@ -60,9 +61,7 @@ def _write(folder: Path, reader: Reader, run: int) -> SealedFile:
     last = reader.last_sample(run)
     name = path.relative_to(folder).as_posix()
     sealed = SealedFile(run, name, written.n, checksum, b"" if last is None else last.tobytes())
-    about: dict[str, object] = {"rows": sealed.n, "sha256": sealed.sha256, "stored_columns": LOSSLESS}
-    description = describe(reader, run, columns)
-    write_json(path.with_name("run.json"), {**description, "file": {"name": SEALED, **about}})
+    describe_run(reader, run, [sealed], columns)
     return sealed
 
 

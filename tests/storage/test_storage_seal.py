@@ -196,7 +196,7 @@ async def test_a_sealed_file_names_its_columns_as_bdf_does(tmp_path: Path) -> No
     assert table["cycle_count"].to_pylist() == [1, 1, 1, 1, 2, 2]
 
     about = json.loads((tmp_path / file.file).with_name("run.json").read_text())
-    assert about["file"]["sha256"] == file.sha256
+    assert [row["sha256"] for row in about["files"]] == [file.sha256]
     assert about["run"]["name"] == "cell 1"
     assert about["texts"] == {"protocol": "text"}
     assert set(about["columns"]) == set(table.column_names)
