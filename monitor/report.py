@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from storage.run_reader import RunReader
 
-MAX_EVENTS = 100_000
 MAX_POINTS = 4000
 """Points of a curve: pairs of the lowest and highest value of each stretch."""
 ZOOM_BEFORE_S, ZOOM_AFTER_S = 120.0, 30.0
@@ -137,8 +136,7 @@ def _openings(reader: RunReader, run: int) -> list[str]:
 
 
 def _first_opening(reader: RunReader, run: int) -> dict[str, object]:
-    stored = reader.events(run, limit=MAX_EVENTS)
-    return next((item.event.data for item in stored if item.event.kind == "open_circuit"), {})
+    return next((item.event.data for item in reader.events_of(run, "open_circuit")), {})
 
 
 def _kind(verdict: Verdict) -> str:
