@@ -8,7 +8,19 @@ import sys
 
 import typer
 
-from monitor.commands import analyze, cells, data, demo, exchange, files, live, published, replay, why
+from monitor.commands import (
+    analyze,
+    archives,
+    cells,
+    data,
+    demo,
+    exchange,
+    files,
+    live,
+    published,
+    replay,
+    why,
+)
 from protocols.errors import SandtimeError
 
 app = typer.Typer(
@@ -18,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, published, files, cells, exchange, live, replay, data, analyze, why):
+for module in (demo, published, files, cells, exchange, live, replay, data, archives, analyze, why):
     module.register(app)
 
 

@@ -28,6 +28,17 @@ class Submission(Frozen):
     """The texts of the files that the protocol includes, by name."""
 
 
+class Adoption(Frozen):
+    """A run's folder that is to become a run."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    folder: str
+    """In ``incoming/`` of the data folder."""
+    is_new: bool = False
+    """It was made here, and has no origin elsewhere."""
+
+
 class InstrumentInfo(Frozen):
     """An instrument as the faces see it."""
 

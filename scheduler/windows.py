@@ -163,7 +163,7 @@ def _is_written(path: Path, verdict: Verdict) -> bool:
 
 
 def write_window(data: Path, reader: RunReader, window: Window, draw: Draw | None) -> list[str]:
-    """Write the files of one window; return their names. The ``.json`` comes last: it says that all are there."""
+    """Write the files of a window; return their names. The ``.json`` is last: it says that all are there."""
     folder = folder_of(data, window.info)
     make_folder(folder, data)
     stem = folder / window.name

@@ -22,6 +22,8 @@ class Batch:
     rows: dict[type[SQLModel], dict[Key, Row]] = field(default_factory=dict)
     """Table → primary key → columns; of two rows with one key the newer columns win."""
     events: list[tuple[int | None, Event]] = field(default_factory=list)
+    past_events: list[tuple[int, Event]] = field(default_factory=list)
+    """Events of runs that were measured elsewhere: no news for anybody."""
 
     def put(self, table: type[SQLModel], key: Mapping[str, object], **values: object) -> None:
         """Queue an insert-or-update of one row."""
@@ -32,6 +34,7 @@ class Batch:
         """Take over what was queued after this batch."""
         self.blocks += later.blocks
         self.events += later.events
+        self.past_events += later.past_events
         for table, rows in later.rows.items():
             mine = self.rows.setdefault(table, {})
             for key, row in rows.items():
@@ -45,4 +48,4 @@ class Batch:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.blocks or self.rows or self.events)
+        return not (self.blocks or self.rows or self.events or self.past_events)

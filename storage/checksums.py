@@ -95,11 +95,8 @@ def _write(folder: Path, sums: Mapping[str, str]) -> None:
         draft.write_bytes(format_checksums(sums).encode())
 
 
-def check_files(folder: Path, elsewhere: Collection[str] = ()) -> list[str]:
-    """Return what is wrong with the files in a folder, a sentence each.
-
-    ``elsewhere``: paths of files that need not be there.
-    """
+def check_files(folder: Path, but: Collection[str] = ()) -> list[str]:
+    """Return what is wrong with the files in a folder, a sentence each. ``but``: paths not to look at."""
     try:
         sums = read_checksums(folder)
     except StorageError as error:
@@ -107,9 +104,10 @@ def check_files(folder: Path, elsewhere: Collection[str] = ()) -> list[str]:
     found = []
     for name, checksum in sums.items():
         path = folder / name
-        if path.is_file():
-            if sha256(path) != checksum:
-                found.append(f"{path} was changed: its checksum differs. Restore it from a backup")
-        elif name not in elsewhere:
+        if name in but:
+            continue
+        if not path.is_file():
             found.append(f"{path} is missing. Restore it from a backup")
+        elif sha256(path) != checksum:
+            found.append(f"{path} was changed: its checksum differs. Restore it from a backup")
     return found

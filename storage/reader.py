@@ -27,8 +27,8 @@ from protocols.verdicts import Verdict
 from storage import chunks, journal, parquet, tables
 from storage.columns import Columns, of_block
 from storage.database import open_reader
-from storage.files import identity_of, sha256
-from storage.run_reader import RunReader
+from storage.files import identity_of, run_folder, sha256
+from storage.run_reader import RunReader, where_archived
 from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 
@@ -52,6 +52,10 @@ class Reader(RunReader):
         """Random name of the data folder."""
         return identity_of(self._folder)
 
+    def files_of(self, run: int) -> Path:
+        """Return the folder with a run's own files, which need not be there yet."""
+        return run_folder(self._folder, run, self.run(run).name)
+
     def runs(self) -> list[RunInfo]:
         """Return all runs, by number."""
         rows = self._rows(select(col(tables.Run.info)).order_by(col(tables.Run.run)))
@@ -60,6 +64,10 @@ class Reader(RunReader):
     def run(self, run: int) -> RunInfo:
         """Return one run. Raises StorageError if there is none with this number."""
         return RunInfo.model_validate_json(self._run(run).info)
+
+    def has(self, run: int) -> bool:
+        """Whether there is a run with this number."""
+        return bool(self._rows(select(col(tables.Run.run)).where(col(tables.Run.run) == run)))
 
     def program(self, run: int) -> Program:
         """Return the program of a run."""
@@ -79,7 +87,7 @@ class Reader(RunReader):
         with self._snapshot() as connection:
             sealed = _sealed(connection, run)
             if sealed is not None:
-                yield from parquet.read(self._folder / sealed.file, columns, t0, t1)
+                yield from parquet.read(self._present(run, sealed.file), columns, t0, t1)
             yield from chunks.read(connection, run, columns, t0, t1)
             for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
                 yield of_block(grouped.of(run), columns)
@@ -196,7 +204,7 @@ class Reader(RunReader):
         with self._snapshot() as connection:
             torn = journal.torn_rows(connection, run)
         found += [f"journal row {row} is damaged: up to {n} samples of this run are lost" for row, n in torn]
-        return found or self._disorder(run)
+        return found or self.disorder(run)
 
     def _sealed_faults(self, sealed: SealedFile) -> list[str]:
         path = self._folder / sealed.file
@@ -204,15 +212,12 @@ class Reader(RunReader):
             return [f"{path} is missing: {sealed.n} samples are lost. Restore it from a backup"]
         return [] if sha256(path) == sealed.sha256 else [f"{path} was changed: its checksum differs"]
 
-    def _disorder(self, run: int) -> list[str]:
-        """Return where time goes back. Only asked for samples that can be read."""
-        found = []
-        last = -math.inf
-        for piece in self.pieces(run, ("t_s",)):
-            t_s = np.concatenate(([last], piece["t_s"]))
-            found += [f"t_s goes back at {t:g} s" for t in t_s[:-1][np.diff(t_s) < 0]]
-            last = t_s[-1]
-        return found
+    def _present(self, run: int, file: str) -> Path:
+        """Return the path of a run's file. Raises StorageError that says where it is, if not there."""
+        path = self._folder / file
+        if not path.is_file():
+            raise StorageError(f"{path} is missing: {where_archived(self.run(run))}")
+        return path
 
     def _events(self, query: Select[Any]) -> list[StoredEvent]:
         rows = self._rows(query)

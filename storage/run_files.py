@@ -22,7 +22,7 @@ from protocols.records import ENDED, RunInfo
 from storage.bdf import LOSSLESS
 from storage.checksums import CHECKSUMS, is_inside, write_checksums
 from storage.describe import describe
-from storage.files import make_folder, run_folder, whole_file, write_json
+from storage.files import make_folder, whole_file, write_json
 from storage.reader import Reader
 from storage.run_reader import RunReader
 from storage.spectra_csv import write_spectra_csv
@@ -50,7 +50,7 @@ def describe_run(reader: Reader, run: int, files: Sequence[SealedFile], columns:
 
     ``files`` hold its samples, under the names ``columns``. Raises StorageError.
     """
-    folder = run_folder(reader.folder, run, reader.run(run).name)
+    folder = reader.files_of(run)
     # From here on nothing says that the folder is whole, until everything in it is.
     (folder / CHECKSUMS).unlink(missing_ok=True)
     _write_texts(folder, reader.extra(run))  # noqa: S610 - not Django's extra
@@ -68,7 +68,7 @@ def describe_run(reader: Reader, run: int, files: Sequence[SealedFile], columns:
 def describe_again(reader: Reader, run: int) -> Path:
     """Bring the folder of a run that has ended and is sealed up to date; return it. Raises StorageError."""
     files = sealed_files(reader, run)
-    folder = run_folder(reader.folder, run, reader.run(run).name)
+    folder = reader.files_of(run)
     describe_run(reader, run, files, columns_of([reader.folder / file.file for file in files]))
     return folder
 

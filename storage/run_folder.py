@@ -20,7 +20,7 @@ from protocols.verdicts import Verdict
 from storage import parquet
 from storage.columns import Columns
 from storage.run_files import EVENTS, FORMAT, PROGRAM, RUN, SPECTRA, file_of
-from storage.run_reader import RunReader
+from storage.run_reader import RunReader, where_archived
 from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,6 +63,11 @@ class RunFolder(RunReader):
     def identity(self) -> str:
         """Random name of the data folder that the run was measured into."""
         return self.origin[0]
+
+    def files_of(self, run: int) -> Path:
+        """Return the folder."""
+        self._require(run)
+        return self.path
 
     def run(self, run: int) -> RunInfo:
         """Return the run."""
@@ -207,16 +212,6 @@ class RunFolder(RunReader):
             f"{self.path / name} can't be understood ({str(error)[:200]}). Copy the folder again, or restore "
             "it from an archive."
         )
-
-
-def where_archived(info: RunInfo) -> str:
-    """Say where a run's samples are, and how to get them back."""
-    if info.archived is None:
-        return "restore it from a backup"
-    return (
-        f"the samples of run {info.run} are in the archive {info.archived.file}; bring them back with: "
-        f"sandtime restore {info.archived.file}"
-    )
 
 
 def _require_format(path: Path, document: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class RunReader(ABC):
     @abstractmethod
     def identity(self) -> str:
         """Random name of the data folder that the runs were measured into or restored to."""
+
+    @abstractmethod
+    def files_of(self, run: int) -> Path:
+        """Return the folder with a run's own files, which need not be there yet."""
 
     @abstractmethod
     def run(self, run: int) -> RunInfo:
@@ -103,11 +108,31 @@ class RunReader(ABC):
         found = between(found, start, stop)
         return {name: found[name] for name in names}
 
+    def disorder(self, run: int) -> list[str]:
+        """Return where a run's time goes back. Only asked for samples that can be read."""
+        found = []
+        last = -math.inf
+        for piece in self.pieces(run, ("t_s",)):
+            t_s = np.concatenate(([last], piece["t_s"]))
+            found += [f"t_s goes back at {t:g} s" for t in t_s[:-1][np.diff(t_s) < 0]]
+            last = t_s[-1]
+        return found
+
     def clock(self, run: int) -> bdf.Clock:
         """Return the function from a run's t_s to UTC, both in s."""
         info = self.run(run)
         begun = info.submitted_unix_s if info.started_unix_s is None else info.started_unix_s
         return bdf.utc(self.tickets(run), begun)
+
+
+def where_archived(info: RunInfo) -> str:
+    """Say where a run's samples are, and how to get them back."""
+    if info.archived is None:
+        return "restore it from a backup"
+    return (
+        f"the samples of run {info.run} are in the archive {info.archived.file}; bring them back with: "
+        f"sandtime restore {info.archived.file}"
+    )
 
 
 def _checked(columns: Sequence[str] | None) -> tuple[str, ...]:

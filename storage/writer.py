@@ -45,6 +45,7 @@ class Writer:
         with self._transaction() as (connection, tails):
             for table, rows in batch.rows.items():
                 _upsert(connection, table, list(rows.values()))
+            _add_past_events(connection, batch.past_events)
             events = [_add_event(connection, run, event) for run, event in batch.events]
             if batch.samples:
                 grouped = journal.group(batch.blocks)
@@ -102,6 +103,12 @@ def _upsert_statement(table: type[SQLModel], columns: tuple[str, ...]) -> Insert
     statement = sqlite_insert(table)
     values = {name: statement.excluded[name] for name in columns if name not in keys}
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def _add_past_events(connection: Connection, events: Sequence[tuple[int, Event]]) -> None:
+    if events:
+        rows = [{"run": run, "value": event.model_dump_json()} for run, event in events]
+        connection.execute(insert(tables.Event), rows)
 
 
 def _add_event(connection: Connection, run: int | None, event: Event) -> StoredEvent:

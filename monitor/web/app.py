@@ -18,8 +18,9 @@ from protocols.errors import (
     UnreachableError,
 )
 from protocols.frozen import Frozen
-from protocols.records import RunInfo
-from scheduler.requests import RunReply, StatusReply, StopOutcome, Submission
+from protocols.records import Archived, RunInfo
+from scheduler.archives import Archives
+from scheduler.requests import Adoption, RunReply, StatusReply, StopOutcome, Submission
 from scheduler.service import Service
 
 HTTP_STATUS: dict[type[SandtimeError], int] = {
@@ -37,7 +38,7 @@ class StopRequest(Frozen):
     reason: str = "stopped by a person"
 
 
-def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAPI:
+def create_app(service: Service, archives: Archives, token: str, seen: Callable[[], None]) -> FastAPI:
     """Return the application. ``seen`` is called at every request that carries the token."""
 
     async def signed_in(authorization: Annotated[str, Header()] = "") -> None:
@@ -62,6 +63,7 @@ def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAP
 
     _add_questions(app, service)
     _add_commands(app, service)
+    _add_archives(app, archives)
     return app
 
 
@@ -114,6 +116,18 @@ def _add_commands(app: FastAPI, service: Service) -> None:
     async def acknowledge(run: int) -> RunInfo:
         """A person has seen why the run was protected."""
         return await service.acknowledge(run)
+
+
+def _add_archives(app: FastAPI, archives: Archives) -> None:
+    @app.post("/api/v1/runs/adopt", status_code=201)
+    async def adopt(adoption: Adoption) -> RunInfo:
+        """Take over the folder of a run that was archived or imported."""
+        return await archives.adopt(adoption.folder, is_new=adoption.is_new)
+
+    @app.post("/api/v1/runs/{run}/archived")
+    async def archived(run: int, where: Archived) -> RunInfo:
+        """Remember that a run's samples have left the data folder."""
+        return await archives.mark_archived(run, where)
 
 
 def problem(error: SandtimeError) -> JSONResponse:

@@ -57,7 +57,7 @@ def test_what_was_changed_or_is_missing_is_named(tmp_path: Path) -> None:
     changed, missing = check_files(tmp_path)
     assert f"{tmp_path / 'a'} was changed" in changed
     assert f"{tmp_path / 'b'} is missing" in missing
-    assert check_files(tmp_path, elsewhere=["b"]) == [changed]
+    assert check_files(tmp_path, but=["b"]) == [changed]
 
 
 def test_files_that_come_later_join(tmp_path: Path) -> None:
