@@ -130,7 +130,8 @@ def check_archive(path: Path) -> list[str]:
     except StorageError as error:
         return [str(error)]
     except (tarfile.TarError, OSError, EOFError) as error:
-        return [f"{path} can't be read to its end ({error}): it is cut off, damaged, or no tar file"]
+        words = str(error).splitlines()[0]
+        return [f"{path} can't be read to its end ({words}): it is cut off, damaged, or no tar file"]
 
 
 def _unlike(archive: tarfile.TarFile, path: Path, found: dict[str, str]) -> list[str]:

@@ -136,7 +136,8 @@ def unrecorded_gaps(reader: RunReader, run: int) -> Iterator[tuple[float, float]
     known += [(spectrum.t_start_s, spectrum.t_end_s) for spectrum, _ in reader.spectra(run)]
     for t0, t1 in _long_intervals(reader, run, longest_s):
         is_one_segment = bisect.bisect_right(begun, t0) == bisect.bisect_right(begun, t1)
-        if is_one_segment and not any(start <= t1 and end >= t0 for start, end in known):
+        explained_s = sum(max(0.0, min(t1, end) - max(t0, start)) for start, end in known)
+        if is_one_segment and t1 - t0 - explained_s > longest_s:
             yield t0, t1
 
 
