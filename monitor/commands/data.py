@@ -51,8 +51,8 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Check what is stored: checksums, completeness, order of time, and the database."""
-    found: dict[str, Findings] = {}
-    for each in what or [str(configuration(config).data)]:
+    found: dict[str, Findings] = {} if what else _check_data(configuration(config).data)
+    for each in what or ():
         found |= _check(each, config)
     document = {
         "problems": {name: findings.problems for name, findings in found.items()},

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -294,3 +297,19 @@ async def test_a_protected_run_of_another_lab_holds_no_station_here(tmp_path: Pa
     assert np.array_equal(
         Reader(tmp_path / "other").samples(1)["t_s"], Reader(tmp_path / "data").samples(1)["t_s"]
     )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_killed_anywhere_the_run_is_whole_here_or_in_the_archive(
+    made: Path, tmp_path: Path, first: int
+) -> None:
+    child = Path(__file__).with_name("archive_child.py")
+    done = subprocess.run(
+        [sys.executable, str(child), str(made / "data"), str(tmp_path / "work"), str(first), "8"],
+        env={**os.environ, "PYTHONPATH": str(child.parent.parent.parent)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 4
