@@ -14,6 +14,7 @@ from pathlib import Path
 from drivers.recordings import Recording
 from monitor.keeping import adopt, incoming
 from monitor.replay import PLAYBACK_AREA_M2, Given, play_run
+from protocols.errors import InvalidFileError, Problem
 from protocols.program import GuardSettings, Program
 from protocols.records import RunInfo
 from protocols.yamlfile import read_text
@@ -55,6 +56,9 @@ def import_recording(file: Path, data: Path, given: Given, name: str = "") -> tu
 
 
 def _read(file: Path, given: Given) -> Source:
+    if file.is_dir():
+        hint = "the folder of a run comes in with: sandtime restore FOLDER"
+        raise InvalidFileError([Problem(str(file), 0, 0, "this is a folder and no recording", hint)])
     recording, program = given.load(file)
     program = program.model_copy(update={"guards": GuardSettings(enabled=())})
     start_unix_s, inferred = _start(file, recording)
