@@ -62,7 +62,7 @@ def _read(file: Path, given: Given) -> Source:
     recording, program = given.load(file)
     program = program.model_copy(update={"guards": GuardSettings(enabled=())})
     start_unix_s, inferred = _start(file, recording)
-    if recording.step is None:
+    if recording.step is None and len(recording.t_s):
         inferred.append("steps: where the current changes, since the file numbers none")
     if given.cell is None:
         inferred.append(f"electrode area: {PLAYBACK_AREA_M2 * 1e4:g} cm² stands in; give --cell to say it")

@@ -180,6 +180,22 @@ def test_a_recording_of_a_vendor(command: Command, recordings: Path, tmp_path: P
     assert not any(command.json("verify", folder=tmp_path)["problems"].values())
 
 
+def test_spectra_alone_become_a_run_too(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "service.toml").write_text(WITHOUT_INSTRUMENTS, encoding="utf-8")
+    points = "".join(f"{10.0**k},{50 + k},{-5 - k}\n" for k in range(5, -2, -1))
+    head = "frequency_hertz,real_impedance_ohm,imaginary_impedance_ohm\n"
+    (tmp_path / "eis.csv").write_text(head + points, encoding="utf-8")
+    (made,) = command.json("import", "eis.csv", folder=tmp_path)
+    assert "electrode area" in made["inferred"][-1]
+    reader = Reader(tmp_path / "data")
+    assert (reader.run(1).state, reader.count(1), len(reader.spectra(1))) == ("finished", 0, 1)
+    assert (
+        command("export", "1", "--format", "eis-csv", "-o", tmp_path / "out.csv", folder=tmp_path).code == 0
+    )
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 8
+    assert not any(command.json("verify", folder=tmp_path)["problems"].values())
+
+
 @pytest.mark.parametrize("content", ["", "hello\n", "test_time_second,voltage_volt\n0,x\n"])
 def test_a_bad_recording_leaves_nothing_behind(command: Command, tmp_path: Path, content: str) -> None:
     (tmp_path / "service.toml").write_text(WITHOUT_INSTRUMENTS, encoding="utf-8")
