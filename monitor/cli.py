@@ -10,6 +10,7 @@ import typer
 
 from monitor.commands import (
     analyze,
+    archives,
     cells,
     compaction,
     data,
@@ -43,6 +44,7 @@ for module in (
     replay,
     data,
     compaction,
+    archives,
     laboratory,
     analyze,
     why,

@@ -24,10 +24,20 @@ from protocols.errors import (
     UnreachableError,
 )
 from protocols.laboratory import Calibration
-from protocols.records import RunInfo
-from scheduler.requests import STATE_FILE, CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
+from protocols.records import Archived, RunInfo
+from scheduler.requests import (
+    STATE_FILE,
+    Adoption,
+    CalibrationRequest,
+    RunReply,
+    StatusReply,
+    StopOutcome,
+    Submission,
+)
 
 TIMEOUT_S = 60.0
+LONG_TIMEOUT_S = 600.0
+"""To read a long run whole takes minutes."""
 
 KINDS = (UnreachableError, InstrumentError, NotAllowedError, BusyError, NotFoundError)
 """Errors of the daemon that are raised here as what they were there."""
@@ -102,9 +112,22 @@ class Client:
         """Keep what a channel showed on a known load."""
         return Calibration.model_validate(self._call("POST", "/api/v1/calibrations", request.model_dump()))
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def adopt(self, folder: str, *, is_new: bool) -> RunInfo:
+        """Let the daemon take over a run's folder in ``incoming/``."""
+        body = Adoption(folder=folder, is_new=is_new).model_dump()
+        reply = self._call("POST", "/api/v1/runs/adopt", body, timeout_s=LONG_TIMEOUT_S)
+        return RunInfo.model_validate(reply)
+
+    def mark_archived(self, run: int, archived: Archived) -> RunInfo:
+        """Tell the daemon that a run's samples have left the data folder."""
+        body = archived.model_dump(mode="json")
+        return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/archived", body))
+
+    def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
         try:
-            reply = self._http.request(method, path, json=body)
+            reply = self._http.request(method, path, json=body, timeout=timeout_s)
         except httpx.TransportError as error:
             raise UnreachableError(
                 "the daemon does not answer: runs that were under way go on at their instruments, within the "

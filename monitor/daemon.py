@@ -28,6 +28,7 @@ from monitor.broker import embedded_broker
 from monitor.verdict_figure import draw_window
 from protocols.capabilities import Capabilities
 from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
+from scheduler.archives import Archives
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
@@ -124,6 +125,7 @@ class Daemon:
             instruments, self.store, self.recorder, self.clock, self.worker, chambers, draw_window
         )
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
+        self.archives = Archives(self.store, self.recorder, self.worker)
         self.last_request_s = self.clock.monotonic()
 
     @contextlib.asynccontextmanager
@@ -270,7 +272,7 @@ async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[Non
     from monitor.web.app import create_app
 
     token = secrets.token_urlsafe(32)
-    app = create_app(daemon.service, token, daemon.request_seen)
+    app = create_app(daemon.service, daemon.archives, token, daemon.request_seen)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     # uvicorn would take over the signals; they are ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # a documented seam

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drivers.recordings import PlaybackInstrument, Recording, open_recording, program_of, read_spectra
+from monitor.recorded_run import recording_of_folder
 from protocols.cell import Cell
 from protocols.cellfile import load_cell
 from protocols.frozen import Frozen
-from protocols.program import Program
+from protocols.program import GuardSettings, Program
 from protocols.protocol import load_protocol
 from protocols.records import RunInfo
 from protocols.units import parse_amount
@@ -62,16 +63,21 @@ class Given:
 
     def load(self, path: Path) -> tuple[Recording, Program]:
         """Read a recording; return it with its program. Raises InvalidFileError for what can't be read."""
-        current_A = None if self.current is None else parse_amount(self.current, "current").value
-        recording = open_recording(path, current_A)
+        known = load_cell(self.cell) if self.cell else Cell(name=path.stem, area_m2=PLAYBACK_AREA_M2)
+        settings = GuardSettings()
+        if path.is_dir():
+            recording, ran = recording_of_folder(path, self.current)
+            known = known if self.cell else ran.cell
+            # An imported recording was judged by nobody; a test by what its protocol says.
+            settings = ran.guards if ran.kind == "test" else settings
+        else:
+            current_A = None if self.current is None else parse_amount(self.current, "current").value
+            recording = open_recording(path, current_A)
         if self.spectra is not None:
             recording = recording.with_spectra(read_spectra(self.spectra))
-        known = load_cell(self.cell) if self.cell else Cell(name=path.stem, area_m2=PLAYBACK_AREA_M2)
-        program = program_of(recording, known)
         if self.guards is not None:
             settings = load_protocol(self.guards).content.guard_settings
-            program = program.model_copy(update={"guards": settings})
-        return recording, program
+        return recording, program_of(recording, known).model_copy(update={"guards": settings})
 
 
 async def play(path: Path, folder: Path, given: Given, *, stop_at_first: bool = False) -> Played:
@@ -84,32 +90,41 @@ async def play(path: Path, folder: Path, given: Given, *, stop_at_first: bool = 
     store = Store(folder)
     await store.open()
     try:
-        number, names = await _run(store, PlaybackInstrument(recording), program, path, stop_at_first)
+        extra = {"recording": str(path)}
+        number, names = await play_run(
+            store, recording, program, path.name, extra, Clock(), stop_at_first=stop_at_first
+        )
     finally:
         await store.close()
     return _played(Reader(folder), number, names)
 
 
-async def _run(
-    store: Store, instrument: PlaybackInstrument, program: Program, path: Path, stop_at_first: bool
+async def play_run(
+    store: Store,
+    recording: Recording,
+    program: Program,
+    name: str,
+    extra: dict[str, str],
+    clock: Clock,
+    *,
+    stop_at_first: bool = False,
 ) -> tuple[int, Sequence[str]]:
-    """Play a recording as a run; return its number and the guards that watched."""
-    clock = Clock()
+    """Play a recording as a run; return its number and the guards that watched. ``extra`` is kept with it."""
     recorder = Recorder(store, clock)
     ended = asyncio.Event()
     info = RunInfo(
         run=store.next_run(),
-        name=path.name,
+        name=name,
         station="playback",
         protocol=program.protocol,
         cell=program.cell.name,
         state="queued",
         submitted_unix_s=clock.unix(),
     )
-    store.add_run(info, program, {"recording": str(path)})
+    store.add_run(info, program, extra)
     # Nobody makes room while a recording plays: the last commit below says what is wrong.
     recorder.on_failure(ended.set)
-    keeper = Keeper(instrument, recorder, clock, lambda _: ended.set())
+    keeper = Keeper(PlaybackInstrument(recording), recorder, clock, lambda _: ended.set())
     run = ActiveRun(info, program, store, recorder, clock)
     run.progress.watch.stops = stop_at_first
     keeper.submit(0, run)

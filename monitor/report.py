@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from storage.reader import Reader
+    from storage.run_reader import RunReader
 
-MAX_EVENTS = 100_000
 MAX_POINTS = 4000
 """Points of a curve: pairs of the lowest and highest value of each stretch."""
 ZOOM_BEFORE_S, ZOOM_AFTER_S = 120.0, 30.0
@@ -52,7 +51,7 @@ def envelope(t: np.ndarray, y: np.ndarray, points: int = MAX_POINTS) -> tuple[np
     return t[chosen], y[chosen]
 
 
-def demo_figures(reader: Reader, numbers: list[int], folder: Path) -> list[Path]:
+def demo_figures(reader: RunReader, numbers: list[int], folder: Path) -> list[Path]:
     """Draw a figure for each run, and one of the asymmetric cell beside its twin. Returns the files."""
     import matplotlib as mpl
 
@@ -62,7 +61,7 @@ def demo_figures(reader: Reader, numbers: list[int], folder: Path) -> list[Path]
     return made
 
 
-def run_figure(reader: Reader, run: int, path: Path) -> Path:
+def run_figure(reader: RunReader, run: int, path: Path) -> Path:
     """Draw E(t) whole and zoomed on the event, the overpotential of each half-cycle, and the spectra."""
     from matplotlib.figure import Figure
 
@@ -83,7 +82,7 @@ def run_figure(reader: Reader, run: int, path: Path) -> Path:
     return save_figure(figure, path)
 
 
-def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) -> Path:
+def twins_figure(reader: RunReader, asymmetric: int, symmetric: int, path: Path) -> Path:
     """Draw the asymmetric cell beside its symmetric twin, which loses as much lithium and hides it."""
     from matplotlib.figure import Figure
 
@@ -100,7 +99,7 @@ def twins_figure(reader: Reader, asymmetric: int, symmetric: int, path: Path) ->
     return save_figure(figure, path)
 
 
-def describe_run(reader: Reader, run: int, row: dict[str, Any]) -> str:
+def describe_run(reader: RunReader, run: int, row: dict[str, Any]) -> str:
     """Say in a few lines what a lab asks of a run: how it ended, why, and how fast the circuit was open."""
     info = reader.run(run)
     lines = [f"\nrun {run}  {info.name}: {info.state.upper()} after {info.t_s / 3600:.2f} h"]
@@ -124,7 +123,7 @@ def _threshold(verdict: Verdict) -> str:
     return f"{criterion}; it was {value}{unit}, the threshold {threshold}{unit}"
 
 
-def _openings(reader: Reader, run: int) -> list[str]:
+def _openings(reader: RunReader, run: int) -> list[str]:
     """Say how long it took from the event to the confirmed open circuit."""
     opened = _first_opening(reader, run)
     if "seconds_from_event" not in opened:
@@ -134,9 +133,8 @@ def _openings(reader: Reader, run: int) -> list[str]:
     return [f"circuit open, read back, {seconds:.1f} s after the event{clock}; E then {voltage * 1e3:.2f} mV"]
 
 
-def _first_opening(reader: Reader, run: int) -> dict[str, object]:
-    stored = reader.events(run, limit=MAX_EVENTS)
-    return next((item.event.data for item in stored if item.event.kind == "open_circuit"), {})
+def _first_opening(reader: RunReader, run: int) -> dict[str, object]:
+    return next((item.event.data for item in reader.events_of(run, "open_circuit")), {})
 
 
 def _kind(verdict: Verdict) -> str:
@@ -147,7 +145,7 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _whole_run(reader: Reader, run: int) -> tuple[np.ndarray, np.ndarray]:
+def _whole_run(reader: RunReader, run: int) -> tuple[np.ndarray, np.ndarray]:
     """Return E(t) of a whole run for a plot: the smallest and the largest E of each of some points."""
     points = reader.overview(run, MAX_POINTS // 2)
     extremes = np.column_stack((points["voltage_min_V"], points["voltage_max_V"]))
@@ -167,7 +165,7 @@ def _draw_voltage(axes: Axes, t: np.ndarray, voltage: np.ndarray, colour: str = 
             axes.text(0.01, 0.02, text, transform=axes.transAxes, fontsize=8, color=GREY)
 
 
-def _draw_event(axes: Axes, reader: Reader, run: int, verdict: Verdict | None) -> None:
+def _draw_event(axes: Axes, reader: RunReader, run: int, verdict: Verdict | None) -> None:
     if verdict is None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no verdict: nothing happened", ha="center", va="center", color=GREY)

@@ -19,8 +19,8 @@ from protocols.protocol import threshold_kind
 from protocols.records import RunInfo
 from protocols.units import format_amount
 from protocols.verdicts import Verdict
-from scheduler.windows import folder_of
-from storage.reader import Reader
+from scheduler.windows import FOLDER
+from storage.run_reader import RunReader
 
 LOOKED = {
     "open_V": ("E at open circuit", "V"),
@@ -47,6 +47,8 @@ class Explained:
     """The guard's thresholds that had a part, as they held in this run."""
     files: list[Path]
     """The raw data that were kept, in the order of their names."""
+    asked: str
+    """How the run is named on the command line."""
 
     @property
     def verdict(self) -> Verdict:
@@ -54,7 +56,7 @@ class Explained:
         return self.verdicts[self.number - 1]
 
 
-def explain(reader: Reader, data: Path, run: int, number: int | None) -> Explained | None:
+def explain(reader: RunReader, run: int, number: int | None, asked: str = "") -> Explained | None:
     """Return what is known of a run's verdict; None if the run has none.
 
     ``number``: from 1; None: the one that ended the run, else the most serious. Raises NotFoundError.
@@ -69,8 +71,8 @@ def explain(reader: Reader, data: Path, run: int, number: int | None) -> Explain
     verdict = verdicts[chosen - 1]
     guard = str(verdict.evidence.get("guard", ""))
     settings = _settings(reader.program(run), guard, verdict)
-    files = sorted(folder_of(data, info).glob(f"{chosen}-{verdict.kind}[-.]*"))
-    return Explained(info, verdicts, chosen, guard, settings, files)
+    files = sorted((reader.folder_of(run) / FOLDER).glob(f"{chosen}-{verdict.kind}[-.]*"))
+    return Explained(info, verdicts, chosen, guard, settings, files, asked or str(run))
 
 
 def _most_serious(verdicts: Sequence[Verdict]) -> int:
@@ -207,10 +209,10 @@ def _near(path: Path) -> str:
 
 def commands(found: Explained) -> list[str]:
     """Return the commands that show and export the data."""
-    run, number = found.info.run, found.number
+    run, number = shlex.quote(found.asked), found.number
     windows = [path for path in found.files if path.name == f"{number}-{found.verdict.kind}.csv"]
     return [
         f"sandtime why {run} --verdict {number} --plot verdict.png",
         *(f"sandtime replay {shlex.quote(_near(path))}" for path in windows),
-        f"sandtime export {run} --format bdf-csv -o run{run}.bdf.csv",
+        f"sandtime export {run} --format bdf-csv -o run{found.info.run}.bdf.csv",
     ]

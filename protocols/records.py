@@ -103,6 +103,16 @@ class Gap(Frozen):
     reason: str
 
 
+class Archived(Frozen):
+    """Where the samples of a run are that have left the data folder."""
+
+    file: str
+    """The archive, as it was called then."""
+    sha256: str
+    """Of the archive; of one that is a folder, of its ``checksums.sha256``."""
+    unix_s: float
+
+
 class RunInfo(Frozen):
     """A run as other programs see it."""
 
@@ -133,3 +143,5 @@ class RunInfo(Frozen):
     """A person has seen why it was protected, and freed the station."""
     simulated: bool = False
     samples: int = Field(default=0, ge=0)
+    archived: Archived | None = None
+    """Its samples have left the data folder."""

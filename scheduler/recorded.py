@@ -15,7 +15,7 @@ from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.verdicts import Verdict
 from storage.columns import join
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 Floats = NDArray[np.float64]
 Measured = tuple[Spectrum, SpectrumSummary]
@@ -48,7 +48,7 @@ class Stretch:
 class RecordedRun:
     """One run. Every attribute is read when it is first asked for; raises StorageError."""
 
-    def __init__(self, reader: Reader, run: int) -> None:
+    def __init__(self, reader: RunReader, run: int) -> None:
         self._reader = reader
         self._run = run
 

@@ -46,6 +46,17 @@ class CalibrationRequest(Frozen):
     note: str = ""
 
 
+class Adoption(Frozen):
+    """A run's folder that is to become a run."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    folder: str
+    """In ``incoming/`` of the data folder."""
+    is_new: bool = False
+    """It was made here, and has no origin elsewhere."""
+
+
 class InstrumentInfo(Frozen):
     """An instrument as the faces see it."""
 

@@ -15,10 +15,10 @@ from scheduler.results_plating import before_and_after, overpotential_results, s
 from scheduler.results_sweeps import sweep_results
 from scheduler.results_transport import Found, conductivity_results, transport_results
 from scheduler.rounding import MA_PER_CM2, MAH, MAH_PER_CM2
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 
-def results_of(reader: Reader, run: int, *, deducted_ohm: float = 0.0) -> dict[str, object]:
+def results_of(reader: RunReader, run: int, *, deducted_ohm: float = 0.0) -> dict[str, object]:
     """Return the results of an ended run; keys carry their units (design: The command line, ``demo``).
 
     ``deducted_ohm``: resistance of the layers that block electrons, where direct current measures an ionic

@@ -434,4 +434,5 @@ def _provenance(submission: Submission, station: StationConfig) -> dict[str, str
         "settings": ", ".join(f"{key}={value}" for key, value in submission.settings.items()),
         "instrument": station.instrument,
         "channel": str(station.channel),
+        "included": json.dumps(submission.included, ensure_ascii=False) if submission.included else "",
     }

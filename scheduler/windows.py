@@ -20,9 +20,11 @@ from guards.watch import Watch
 from protocols.measurements import FLAG_EIS, as_json
 from protocols.records import ENDED, HalfCycle, RunInfo
 from protocols.verdicts import Verdict
+from storage.checksums import renew_checksums
 from storage.columns import Columns
 from storage.files import make_folder, run_folder, whole_file, write_json
 from storage.reader import Reader
+from storage.run_reader import RunReader
 
 MARGIN_S = 600.0
 """Run time before the event and after the verdict that is kept."""
@@ -77,7 +79,7 @@ def folder_of(data: Path, info: RunInfo) -> Path:
     return run_folder(data, info.run, info.name) / FOLDER
 
 
-def window_of(reader: Reader, run: int, number: int) -> Window:
+def window_of(reader: RunReader, run: int, number: int) -> Window:
     """Return the raw data around a run's verdict; ``number`` counts from 1."""
     verdict = reader.verdicts(run)[number - 1]
     samples = _direct(reader, run, verdict.event_s - MARGIN_S, verdict.time_s + MARGIN_S)
@@ -89,14 +91,14 @@ def window_of(reader: Reader, run: int, number: int) -> Window:
     return Window(reader.run(run), verdict, number, samples, before, event_s)
 
 
-def _direct(reader: Reader, run: int, t0: float, t1: float) -> Columns:
+def _direct(reader: RunReader, run: int, t0: float, t1: float) -> Columns:
     """Return samples between two run times without those of impedance sweeps."""
     columns = reader.samples(run, t0=t0, t1=t1, columns=COLUMNS)
     is_dc = (columns["flags"] & FLAG_EIS) == 0
     return {name: values[is_dc] for name, values in columns.items()}
 
 
-def _same_phase(reader: Reader, run: int, verdict: Verdict) -> tuple[HalfCycle | None, float]:
+def _same_phase(reader: RunReader, run: int, verdict: Verdict) -> tuple[HalfCycle | None, float]:
     """Return the half-cycle to compare with, and the run time in it at the phase of the event."""
     number = verdict.evidence.get("half_cycle")
     current_A = float(verdict.evidence.get("half_cycle_A", 0.0))
@@ -139,13 +141,16 @@ def write_windows(data: Path, run: int, draw: Draw | None) -> float | None:
     newest = reader.last_sample(run)
     reached_s = 0.0 if newest is None else float(newest["t_s"])
     open_s: list[float] = []
+    written: list[str] = []
     for number, verdict in enumerate(reader.verdicts(run), 1):
         if not is_kept(verdict):
             continue
         if info.state not in ENDED and reached_s < due_s(verdict):
             open_s.append(due_s(verdict))
         elif not _is_written(folder_of(data, info) / f"{number}-{verdict.kind}.json", verdict):
-            write_window(data, reader, window_of(reader, run, number), draw)
+            written += write_window(data, reader, window_of(reader, run, number), draw)
+    if written:
+        renew_checksums(folder_of(data, info).parent, [f"{FOLDER}/{name}" for name in written])
     return min(open_s, default=None)
 
 
@@ -157,8 +162,8 @@ def _is_written(path: Path, verdict: Verdict) -> bool:
     return bool(document["verdict"] == as_json(verdict))
 
 
-def write_window(data: Path, reader: Reader, window: Window, draw: Draw | None) -> None:
-    """Write the files of one window; the ``.json`` last, which says that all are there."""
+def write_window(data: Path, reader: RunReader, window: Window, draw: Draw | None) -> list[str]:
+    """Write the files of a window; return their names. The ``.json`` is last: it says that all are there."""
     folder = folder_of(data, window.info)
     make_folder(folder, data)
     stem = folder / window.name
@@ -181,6 +186,7 @@ def write_window(data: Path, reader: Reader, window: Window, draw: Draw | None) 
         "files": files,
     }
     write_json(stem.with_name(f"{stem.name}.json"), document)
+    return [*files, f"{stem.name}.json"]
 
 
 def resistance_ohm(samples: Columns) -> Floats:

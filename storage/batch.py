@@ -32,6 +32,9 @@ class Batch:
         self.blocks.append(block)
         self.samples += len(block)
 
+    past_events: list[tuple[int, Event]] = field(default_factory=list)
+    """Events of runs that were measured elsewhere: no news for anybody."""
+
     def put(self, table: type[SQLModel], key: Mapping[str, object], **values: object) -> None:
         """Queue an insert-or-update of one row."""
         row = self.rows.setdefault(table, {}).setdefault(tuple(key.values()), dict(key))
@@ -43,6 +46,7 @@ class Batch:
         self.added += later.added
         self.samples += later.samples
         self.events += later.events
+        self.past_events += later.past_events
         for table, rows in later.rows.items():
             mine = self.rows.setdefault(table, {})
             for key, row in rows.items():
@@ -68,3 +72,4 @@ class Batch:
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self.blocks or self.rows or self.added or self.events)
+        return not (self.blocks or self.rows or self.events or self.past_events)

@@ -18,7 +18,8 @@ from storage.describe import provenance
 from storage.files import run_folder, sha256, whole_file
 from storage.reader import Reader
 from storage.rollup_files import minutes_of
-from storage.seal import ROW_GROUP, Checksum, compare, describe_run
+from storage.run_files import describe_run
+from storage.seal import ROW_GROUP, Checksum, compare
 from storage.tables import SealedFile
 
 MOST_ROWS = 1 << 22
@@ -41,12 +42,12 @@ def mergeable(parts: Sequence[SealedFile]) -> list[SealedFile]:
 def compact_run(folder: Path, run: int) -> SealedFile | None:
     """Write the first neighbours among a run's parts that can be merged as one file, and read it back.
 
-    Returns None if there are none. Changes nothing in the database, deletes nothing, and may be done again
+    Returns None if there are none, or they have been archived. Changes nothing in the database, deletes nothing, and may be done again
     after it was killed at any point. Raises StorageError.
     """
     reader = Reader(folder)
     known = reader.parts(run)
-    group = mergeable(known)
+    group = [] if reader.run(run).archived is not None else mergeable(known)
     if not group:
         return None
     _refuse_changed(folder, group)
@@ -73,7 +74,7 @@ def compact_run(folder: Path, run: int) -> SealedFile | None:
         last=group[-1].last,
         hours=rollup_files.hours(minutes),
     )
-    describe_run(folder, reader, with_merged(known, merged), columns)
+    describe_run(reader, run, with_merged(known, merged), columns)
     return merged
 
 

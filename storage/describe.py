@@ -8,10 +8,10 @@ from importlib.metadata import version
 from protocols.measurements import as_json
 from protocols.program import Program
 from storage import bdf
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 
-def describe(reader: Reader, run: int, columns: Sequence[str]) -> dict[str, object]:
+def describe(reader: RunReader, run: int, columns: Sequence[str]) -> dict[str, object]:
     """Return what a reader of the file has to know: run, cell and protocol, units, signs."""
     return {
         "generator": "sandtime",
@@ -24,7 +24,7 @@ def describe(reader: Reader, run: int, columns: Sequence[str]) -> dict[str, obje
     }
 
 
-def provenance(reader: Reader, run: int, **part: int) -> dict[str, object]:
+def provenance(reader: RunReader, run: int, **part: int) -> dict[str, object]:
     """Return what a Parquet file says of where it comes from; ``part``: which part of the run it is."""
     info, program = reader.run(run), reader.program(run)
     return {

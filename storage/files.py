@@ -15,6 +15,8 @@ from pathlib import Path
 from protocols.errors import StorageError
 
 RUNS = "runs"
+INCOMING = "incoming"
+"""Folder in a data folder for what is on its way in: restored archives, recordings that are imported."""
 IDENTITY = "identity"
 """File with the random name of a data folder."""
 DRAFT = ".tmp"
@@ -45,6 +47,11 @@ def newest_folder(folder: Path) -> int:
     """Return the highest run number that has a folder, 0 if none has."""
     numbers = (path.name.split("-")[0] for path in (folder / RUNS).glob("*"))
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def has_folder(folder: Path, run: int) -> bool:
+    """Whether there is a folder of a run with this number."""
+    return any(path.name.split("-")[0] == str(run) for path in (folder / RUNS).glob(f"{run}*"))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from protocols.errors import StorageError
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.records import Gap, HalfCycle, RunInfo
 from protocols.verdicts import Verdict
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 Kind = Literal["whole", "number", "yes_no", "text", "time", "numbers"]
 """``time``: UTC, without a zone, as its name says; ``numbers``: a list."""
@@ -34,7 +34,7 @@ class FlatTable:
     """One table: its columns, and its rows for one run."""
 
     columns: Mapping[str, Kind]
-    rows: Callable[[Reader, int], Iterator[FlatRow]]
+    rows: Callable[[RunReader, int], Iterator[FlatRow]]
 
 
 def utc(unix_s: float | None) -> datetime | None:
@@ -42,7 +42,7 @@ def utc(unix_s: float | None) -> datetime | None:
     return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC).replace(tzinfo=None)
 
 
-def _runs(reader: Reader, run: int) -> Iterator[FlatRow]:
+def _runs(reader: RunReader, run: int) -> Iterator[FlatRow]:
     info = reader.run(run)
     try:
         cell = reader.program(run).cell
@@ -59,12 +59,12 @@ def _runs(reader: Reader, run: int) -> Iterator[FlatRow]:
     }
 
 
-def _half_cycles(reader: Reader, run: int) -> Iterator[FlatRow]:
+def _half_cycles(reader: RunReader, run: int) -> Iterator[FlatRow]:
     for half_cycle in reader.half_cycles(run):
         yield {"run": run, **_plain(half_cycle)}
 
 
-def _spectra(reader: Reader, run: int) -> Iterator[FlatRow]:
+def _spectra(reader: RunReader, run: int) -> Iterator[FlatRow]:
     for number, (spectrum, summary) in enumerate(reader.spectra(run)):
         few = {name: value for name, value in _plain(summary).items() if name in _SUMMARY}
         whole = _plain(spectrum)
@@ -72,17 +72,17 @@ def _spectra(reader: Reader, run: int) -> Iterator[FlatRow]:
         yield {"run": run, "spectrum": number, **whole, **few}
 
 
-def _verdicts(reader: Reader, run: int) -> Iterator[FlatRow]:
+def _verdicts(reader: RunReader, run: int) -> Iterator[FlatRow]:
     for verdict in reader.verdicts(run):
         yield {"run": run, **_plain(verdict)}
 
 
-def _gaps(reader: Reader, run: int) -> Iterator[FlatRow]:
+def _gaps(reader: RunReader, run: int) -> Iterator[FlatRow]:
     for gap in reader.gaps(run):
         yield {"run": run, **_plain(gap)}
 
 
-def _events(reader: Reader, run: int) -> Iterator[FlatRow]:
+def _events(reader: RunReader, run: int) -> Iterator[FlatRow]:
     for stored in reader.events_of(run):
         yield {
             "run": run,

@@ -102,6 +102,16 @@ def _described(schema: Any, about: Mapping[str, object] | None) -> Any:
     return schema if about is None else schema.with_metadata({ABOUT: to_json(about)})
 
 
+def names(path: Path) -> list[str]:
+    """Return the names of a file's columns. Raises StorageError."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except (OSError, ArrowException) as error:
+        raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
+
+
 def _options(group: Columns) -> dict[str, Any]:
     floats = [name for name, values in group.items() if values.dtype.kind == "f"]
     return {

@@ -48,9 +48,9 @@ def head(connection: Connection, run: int) -> tuple[int, int]:
     return (0, 0) if row is None else (row.first + row.n, row.journal)
 
 
-def add(connection: Connection, part: SealedFile, journal: int, unix_s: float, closes: bool = False) -> None:
-    """Insert a part that covers the journal up to row ``journal``."""
-    row = {
+def row_of(part: SealedFile, journal: int, unix_s: float, *, closes: bool) -> dict[str, object]:
+    """Return the row of a part that covers the journal up to row ``journal``."""
+    return {
         "run": part.run,
         "part": part.part,
         "file": part.file,
@@ -66,7 +66,11 @@ def add(connection: Connection, part: SealedFile, journal: int, unix_s: float, c
         "closes": closes,
         "sealed_unix_s": unix_s,
     }
-    connection.execute(insert(tables.Part), row)
+
+
+def add(connection: Connection, part: SealedFile, journal: int, unix_s: float, closes: bool = False) -> None:
+    """Insert a part that covers the journal up to row ``journal``."""
+    connection.execute(insert(tables.Part), row_of(part, journal, unix_s, closes=closes))
 
 
 def close(connection: Connection, part: SealedFile) -> None:

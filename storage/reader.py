@@ -26,18 +26,19 @@ from protocols.measurements import COLUMNS, SAMPLE, Block, SpectrumSummary
 from protocols.program import Program
 from protocols.records import ENDED, RunInfo
 from protocols.verdicts import Verdict
-from storage import bdf, chunks, journal, overview, parquet, parts, tables
+from storage import chunks, journal, overview, parquet, parts, tables
 from storage.catalogue import Catalogue
-from storage.columns import Columns, between, join, of_block
+from storage.columns import Columns, of_block
 from storage.damage import ADVICE, plain
 from storage.database import DATABASE, open_reader
 from storage.files import identity_of, run_folder, sha256
+from storage.run_reader import RunReader, where_archived
 from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class Reader:
+class Reader(RunReader):
     """Answers questions about what is stored. Every method raises StorageError if it cannot.
 
     May be used from any thread; holds nothing open between calls.
@@ -77,6 +78,10 @@ class Reader:
         """Return one run. Raises StorageError if there is none with this number."""
         return _parsed(RunInfo, self._run(run).info)
 
+    def has(self, run: int) -> bool:
+        """Whether there is a run with this number."""
+        return bool(self._rows(select(col(tables.Run.run)).where(col(tables.Run.run) == run)))
+
     def program(self, run: int) -> Program:
         """Return the program of a run."""
         self._run(run)
@@ -91,25 +96,6 @@ class Reader:
         """Return the texts that were kept with a run."""
         return dict(_plain_json(self._run(run).extra))
 
-    def samples(
-        self,
-        run: int,
-        t0: float | None = None,
-        t1: float | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> Columns:
-        """Return a run's samples with t0 ≤ t_s ≤ t1 in the order they were measured, each once.
-
-        ``columns``: which of :data:`protocols.measurements.COLUMNS`; None: all. Damaged stretches are left
-        out with a logged warning; :meth:`verify` names them.
-        """
-        names = _checked(columns)
-        start, stop = -math.inf if t0 is None else t0, math.inf if t1 is None else t1
-        needed = tuple(dict.fromkeys(("t_s", *names)))
-        found = join(list(self.pieces(run, needed, start, stop)), needed)
-        found = between(found, start, stop)
-        return {name: found[name] for name in names}
-
     def pieces(
         self, run: int, columns: Sequence[str] = COLUMNS, t0: float = -math.inf, t1: float = math.inf
     ) -> Iterator[Columns]:
@@ -117,7 +103,7 @@ class Reader:
         with self._snapshot() as connection:
             for part in parts.of_run(connection, run):
                 if part.t0_s <= t1 and part.t1_s >= t0:
-                    yield from parquet.read(self._folder / part.file, columns, t0, t1)
+                    yield from parquet.read(self._present(run, part.file), columns, t0, t1)
             yield from chunks.read(connection, run, columns, t0, t1)
             for block in self._in_journal(connection, run):
                 yield of_block(block, columns)
@@ -269,12 +255,6 @@ class Reader:
         )
         return [row.run for row in self._rows(query.order_by(col(tables.Run.run)))]
 
-    def clock(self, run: int) -> bdf.Clock:
-        """Return the function from a run's t_s to UTC, both in s."""
-        info = self.run(run)
-        begun = info.submitted_unix_s if info.started_unix_s is None else info.started_unix_s
-        return bdf.utc(self.tickets(run), begun)
-
     def faults(self, run: int) -> list[str]:
         """Return what is damaged in a run's chunks."""
         with self._snapshot() as connection:
@@ -287,7 +267,7 @@ class Reader:
         with self._snapshot() as connection:
             torn = journal.torn_rows(connection, run)
         found += [f"journal row {row} is damaged: up to {n} samples of this run are lost" for row, n in torn]
-        return found or self._disorder(run)
+        return found or self.disorder(run)
 
     def _sealed_faults(self, sealed: Sequence[SealedFile]) -> list[str]:
         found = []
@@ -303,15 +283,12 @@ class Reader:
             first = part.stop
         return found
 
-    def _disorder(self, run: int) -> list[str]:
-        """Return where time goes back. Only asked for samples that can be read."""
-        found = []
-        last = -math.inf
-        for piece in self.pieces(run, ("t_s",)):
-            t_s = np.concatenate(([last], piece["t_s"]))
-            found += [f"t_s goes back at {t:g} s" for t in t_s[:-1][np.diff(t_s) < 0]]
-            last = t_s[-1]
-        return found
+    def _present(self, run: int, file: str) -> Path:
+        """Return the path of a run's file. Raises StorageError that says where it is, if not there."""
+        path = self._folder / file
+        if not path.is_file():
+            raise StorageError(f"{path} is missing: {where_archived(self.run(run))}")
+        return path
 
     def _in_journal(self, connection: Connection, run: int) -> Iterator[Block]:
         """Yield the samples of a run that only the journal holds, in order."""
@@ -377,10 +354,3 @@ def _parsed(model: type[M], text: str) -> M:
 def _scalar(raw: bytes) -> np.void:
     sample: np.void = np.frombuffer(raw, dtype=SAMPLE)[0]
     return sample
-
-
-def _checked(columns: Sequence[str] | None) -> tuple[str, ...]:
-    unknown = set(columns or ()) - set(COLUMNS)
-    if unknown:
-        raise StorageError(f"unknown columns {sorted(unknown)}; there are {', '.join(COLUMNS)}")
-    return COLUMNS if columns is None else tuple(columns)

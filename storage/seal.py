@@ -21,10 +21,11 @@ from storage import parquet, parts, rollup_files
 from storage.bdf import LOSSLESS, CycleCounter, StepCounter
 from storage.chunks import CHUNK_SAMPLES
 from storage.columns import Columns, length, regroup
-from storage.describe import describe, provenance
-from storage.files import make_folder, run_folder, sha256, whole_file, write_json
+from storage.describe import provenance
+from storage.files import make_folder, run_folder, sha256, whole_file
 from storage.reader import Reader
 from storage.rollup_files import Builder
+from storage.run_files import describe_run
 from storage.tables import SealedFile
 from storage.thinning import AROUND_VERDICT_S, Recording
 
@@ -110,7 +111,7 @@ def _write(folder: Path, reader: Reader, known: list[SealedFile], run: int, stop
         last=covered.last,
         hours=rollup_files.hours(minutes.minutes()),
     )
-    describe_run(folder, reader, [*known, sealed], columns)
+    describe_run(reader, run, [*known, sealed], columns)
     return sealed
 
 
@@ -125,17 +126,6 @@ def _refuse_changes(reader: Reader, known: list[SealedFile], run: int, is_whole:
 def part_name(number: int) -> str:
     """Return how the file of a part is called."""
     return f"samples-{number:03d}.bdf.parquet"
-
-
-def describe_run(folder: Path, reader: Reader, sealed: list[SealedFile], columns: list[str]) -> None:
-    """Write ``run.json`` beside a run's parts, which have these columns."""
-    run = sealed[-1].run
-    files = [
-        {"name": Path(p.file).name, "first": p.first, "samples": p.n, "rows": p.rows, "sha256": p.sha256}
-        for p in sealed
-    ]
-    document = {**describe(reader, run, columns), "files": files, "stored_columns": LOSSLESS}
-    write_json(run_folder(folder, run, reader.run(run).name) / "run.json", document)
 
 
 def _pieces(reader: Reader, run: int, first: int, stop: int) -> Iterator[Columns]:

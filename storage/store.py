@@ -16,17 +16,27 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from protocols.errors import StorageError
+from protocols.errors import NotAllowedError, StorageError
 from protocols.laboratory import AuditEntry, Calibration, KnownInstrument, KnownStation
 from protocols.measurements import SAMPLE, Block, Spectrum, SpectrumSummary
 from protocols.program import Program
-from protocols.records import Event, Gap, HalfCycle, RunInfo, Ticket
+from protocols.records import ENDED, Archived, Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import catalogue, tables
+from storage.adopt import Adopted, find, move_in, origin_of_folder, sealed_rows
 from storage.batch import Batch
 from storage.damage import mark_closed, mark_in_use, refuse_lost
 from storage.database import DATABASE
-from storage.files import delete_files, make_folder, name_folder, newest_folder, remove_drafts, to_json
+from storage.files import (
+    delete_files,
+    has_folder,
+    make_folder,
+    name_folder,
+    newest_folder,
+    remove_drafts,
+    run_folder,
+    to_json,
+)
 from storage.lock import FolderLock
 from storage.reader import Reader
 from storage.rollup_files import files_of
@@ -63,6 +73,9 @@ class Store:
         self._untold: list[StoredEvent] = []
         """Events that were committed by sealing, for who calls :meth:`commit` next."""
         self._last_run = 0
+        self._given: set[int] = set()
+        """Numbers that runs have got since the store was opened, maybe not committed yet."""
+        self._adopting = asyncio.Lock()
         self.identity = ""
         """Random name of this data folder, the same for ever; known once the store is open."""
 
@@ -96,6 +109,7 @@ class Store:
     def next_run(self) -> int:
         """Return a number that no run in this folder has had."""
         self._last_run += 1
+        self._given.add(self._last_run)
         return self._last_run
 
     def add_run(self, info: RunInfo, program: Program, extra: dict[str, str]) -> None:
@@ -244,6 +258,46 @@ class Store:
         """Delete the files that merged ones took the place of so long ago. Raises StorageError."""
         await _finished(self._submit(self._delete_superseded, older_than_s))
 
+    async def adopt(self, incoming: Path, prepare: Callable[[Path, int, str], Awaitable[Adopted]]) -> RunInfo:
+        """Take over the folder of a run that was archived, copied or imported; return the run.
+
+        ``incoming`` lies in this data folder, ``prepare`` runs :func:`storage.adopt.prepare` in another
+        process. The run keeps its number if that is free. One that is here already stays as it is, and
+        ``incoming`` too; one whose samples were archived gets them back. Killed at any point, nothing is lost
+        but the copy in ``incoming``. Raises StorageError, NotAllowedError.
+        """
+        async with self._adopting:
+            origin = await asyncio.to_thread(origin_of_folder, incoming)
+            known = await asyncio.to_thread(find, self.reader, origin)
+            if known is not None and known.archived is None:
+                return known
+            number = self._free_number(origin.run) if known is None else known.run
+            adopted = await prepare(incoming, number, self.identity)
+            if known is not None:
+                adopted = _samples_only(adopted, known)
+            sealed_rows(adopted.batch, adopted.files, self._clock())
+            await _finished(self._submit(self._take_over, adopted, incoming))
+            return adopted.info
+
+    def mark_archived(self, run: int, archived: Archived) -> RunInfo:
+        """Queue that a run's samples have left the data folder; return the run. Raises NotAllowedError."""
+        info = self.reader.run(run)
+        if info.state not in ENDED or run in self.reader.unsealed():
+            raise NotAllowedError(f"run {run} is {info.state} and not sealed: its samples have to stay")
+        if info.archived is not None:
+            raise NotAllowedError(f"run {run} has been archived already, in {info.archived.file}")
+        info = info.model_copy(update={"archived": archived})
+        self.save_run(info)
+        return info
+
+    def _free_number(self, wanted: int) -> int:
+        """Return the wanted number if no run has had it, else a new one."""
+        if wanted > self._last_run:
+            self._last_run = wanted
+            return wanted
+        is_used = wanted in self._given or has_folder(self._folder, wanted) or self.reader.has(wanted)
+        return self.next_run() if wanted < 1 or is_used else wanted
+
     async def _commit(self, to_chunks: Sequence[int] = ()) -> list[StoredEvent]:
         async with self._committing:
             if self._queued.empty and not to_chunks:
@@ -311,10 +365,30 @@ class Store:
             delete_files([path for file in files for path in files_of(self._folder / file)])
             self._opened().forget(files)
 
+    def _take_over(self, adopted: Adopted, incoming: Path) -> None:
+        """Move a run's folder to its place, then tell of it; a folder alone is found by ``verify``."""
+        folder = run_folder(self._folder, adopted.info.run, adopted.info.name)
+        is_new = not folder.exists()
+        move_in(incoming, folder)
+        try:
+            self._opened().write(adopted.batch)
+        except StorageError:
+            if is_new:
+                folder.rename(incoming)
+            raise
+
     def _opened(self) -> Writer:
         if self._writer is None:
             raise StorageError(f"the store of {self._folder} is not open")
         return self._writer
+
+
+def _samples_only(adopted: Adopted, known: RunInfo) -> Adopted:
+    """Return what to write of a run whose rows have never left."""
+    info = known.model_copy(update={"archived": None})
+    batch = Batch()
+    batch.put(tables.Run, {"run": info.run}, name=info.name, state=info.state, info=info.model_dump_json())
+    return Adopted(info, batch, adopted.files)
 
 
 async def _finished(work: asyncio.Future[T]) -> T:

@@ -48,6 +48,7 @@ class Writer:
                 _upsert(connection, table, list(rows.values()))
             for table, row in batch.added:
                 connection.execute(insert(table), row)
+            _add_past_events(connection, batch.past_events)
             events = [_add_event(connection, run, event) for run, event in batch.events]
             if batch.samples:
                 grouped = journal.group(batch.blocks)
@@ -142,6 +143,12 @@ def _upsert_statement(table: type[SQLModel], columns: tuple[str, ...]) -> Insert
     if table in tables.VERSIONS:
         return statement.on_conflict_do_nothing(index_elements=keys)
     return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def _add_past_events(connection: Connection, events: Sequence[tuple[int, Event]]) -> None:
+    if events:
+        rows = [{"run": run, "value": event.model_dump_json()} for run, event in events]
+        connection.execute(insert(tables.Event), rows)
 
 
 def _add_event(connection: Connection, run: int | None, event: Event) -> StoredEvent:

@@ -7,6 +7,7 @@ and taken as oxidising the working electrode.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Column of a row → its names, lower case, the preferred first. ``time`` (in s) and ``index`` (number of the
 spectrum) are for tables of spectra."""
 
+_UNIX = ("unix_time_second", "unix time / s")
 _SPECTRUM = ("frequency_Hz", "z_real_ohm", "z_imag_ohm")
 _METADATA = {"current_sign": "BDF: a positive current charges; taken as oxidising the working electrode"}
 
@@ -49,7 +51,9 @@ def read_csv(source: Path) -> tuple[Rows, dict[str, str]]:
     found = _indices(head.cells, source)
     table = checked_table(source, head.cells, [row.cells for row in body], [row.number for row in body])
     columns = {name: table.column(index) for name, index in found.items()}
-    return _rows(columns, len(table.cells)), {"format": "BDF csv", **_METADATA}
+    unix = _unix_index(head.cells)
+    began = {} if unix is None or not table.cells else _began(table.cells[0][unix])
+    return _rows(columns, len(table.cells)), {"format": "BDF csv", **_METADATA, **began}
 
 
 def read_parquet(source: Path) -> tuple[Rows, dict[str, str]]:
@@ -67,7 +71,24 @@ def read_parquet(source: Path) -> tuple[Rows, dict[str, str]]:
                 f"column {names[index]!r} holds no numbers ({error})",
                 "export it again with numbers in this column",
             ) from error
-    return _rows(columns, table.num_rows), {"format": "BDF parquet", **_METADATA}
+    unix = _unix_index(names)
+    began = {} if unix is None or not table.num_rows else _began(table.column(unix)[0].as_py())
+    return _rows(columns, table.num_rows), {"format": "BDF parquet", **_METADATA, **began}
+
+
+def _unix_index(names: Sequence[str]) -> int | None:
+    """Return which column holds the time by UTC, if one does."""
+    plain = [name.strip().lower() for name in names]
+    return next((plain.index(name) for name in _UNIX if name in plain), None)
+
+
+def _began(value: object) -> dict[str, str]:
+    """Return when the first row was measured, where a cell says so."""
+    try:
+        began_unix_s = float(str(value))
+    except ValueError:
+        return {}
+    return {"start_unix_s": repr(began_unix_s)} if math.isfinite(began_unix_s) else {}
 
 
 def _parquet_table(source: Path) -> tuple[Any, list[str]]:

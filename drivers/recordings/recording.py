@@ -37,7 +37,8 @@ class Recording:
     @property
     def t_start_s(self) -> float:
         """Time of the first sample or point of a spectrum, on the file's clock."""
-        return min([float(self.t_s[0])] * (len(self.t_s) > 0) + [s.t_start_s for s in self.spectra])
+        first_s: list[float] = self.t_s[:1].tolist()
+        return min([*first_s, *(spectrum.t_start_s for spectrum in self.spectra)])
 
     def with_spectra(self, spectra: Iterable[Spectrum]) -> Recording:
         """Return the recording with more spectra, put in by their times (same clock as the samples)."""

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from monitor.commands.eis import eis
-from monitor.commands.live import RunArgument
-from monitor.output import ConfigOption, JsonOption, configuration, emit
+from monitor.output import ConfigOption, JsonOption, emit
+from monitor.run_source import RunOrFolder, open_run
 from protocols.records import ENDED
 from protocols.units import parse_amount
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    number: RunArgument,
+    run_or_folder: RunOrFolder,
     deduct: Annotated[
         str,
         typer.Option(help="Resistance of layers that block electrons, where direct current measures ions."),
@@ -33,19 +33,22 @@ def run(
 ) -> None:
     """Compute the results of a run that is stored, also of one that still runs."""
     from scheduler.results import results_of
-    from storage.reader import Reader
 
     deducted_ohm = parse_amount(deduct, "resistance").value
-    reader = Reader(configuration(config).data)
+    reader, number = open_run(run_or_folder, config)
     info = reader.run(number)
     results = results_of(reader, number, deducted_ohm=deducted_ohm)
     document = {
         **info.model_dump(mode="json", include={"run", "name", "protocol", "cell", "state", "verdict"}),
         "results": results,
     }
+    inferred = reader.extra(number).get("inferred")  # noqa: S610 - not Django's extra
+    if inferred:
+        document["inferred"] = inferred
     so_far = "" if info.state in ENDED else ", so far"
     head = f"run {info.run}  {info.name}: {info.protocol} on {info.cell}, {info.state}{so_far}"
-    emit(document, "\n".join([head, *_lines(results, "  ")]), json)
+    unsaid = [f"  inferred, since the recording does not say it: {inferred}"] if inferred else []
+    emit(document, "\n".join([head, *_lines(results, "  "), *unsaid]), json)
 
 
 def _lines(values: dict[str, Any], indent: str) -> list[str]:

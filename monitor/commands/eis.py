@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from monitor.output import ConfigOption, JsonOption, configuration, emit, say
+from monitor.output import ConfigOption, JsonOption, emit, say
+from monitor.run_source import is_number, open_run
 from protocols.errors import QuantityError, SpectrumError
 from protocols.measurements import Spectrum
 from protocols.units import parse_amount
@@ -143,12 +144,10 @@ class _Source:
 
 def _source(data: str, config: Path | None) -> _Source:
     """Return the spectra of a file or run. Raises SpectrumError if a run has none."""
-    if data.isdecimal() and not Path(data).exists():
+    if (is_number(data) and not Path(data).exists()) or Path(data).is_dir():
         from analysis.drt.peaks import processes_of
-        from storage.reader import Reader
 
-        reader = Reader(configuration(config).data)
-        run = reader.run(int(data)).run
+        reader, run = open_run(data, config)
         stored = reader.spectra(run)
         if not stored:
             raise SpectrumError(f"run {run} has no spectra: its protocol measures none, or not yet")

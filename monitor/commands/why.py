@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.commands.live import RunArgument
-from monitor.output import ConfigOption, JsonOption, configuration, emit, say
+from monitor.output import ConfigOption, JsonOption, emit, say
+from monitor.run_source import RunOrFolder, open_run
 from protocols.records import ENDED
 
 if TYPE_CHECKING:
-    from storage.reader import Reader
+    from storage.run_reader import RunReader
 
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Picture to write: .png, .svg or .pdf.")]
 NumberOption = Annotated[
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def why(
-    run: RunArgument,
+    run: RunOrFolder,
     verdict: NumberOption = None,
     plot: PlotOption = None,
     config: ConfigOption = None,
@@ -36,36 +36,37 @@ def why(
     """Say why a cell was stopped: what was seen, which threshold decided, and where the raw data are."""
     from monitor.print_style import check_ending
     from monitor.verdict_report import document, explain, text
-    from storage.reader import Reader
 
-    data = configuration(config).data
-    reader = Reader(data)
-    _write_missing(reader, data, run)
-    found = explain(reader, data, run, verdict)
+    reader, number = open_run(run, config)
+    _write_missing(reader, number)
+    found = explain(reader, number, verdict, run)
     if found is None:
-        info = reader.run(run)
+        info = reader.run(number)
         reason = f" ({info.reason})" if info.reason else ""
-        words = f"run {run}: {info.state}{reason}; no guard has found anything"
-        emit({"run": run, "state": info.state, "verdict": None}, words, json)
+        words = f"run {number}: {info.state}{reason}; no guard has found anything"
+        emit({"run": number, "state": info.state, "verdict": None}, words, json)
         return
     if plot is not None:
         from monitor.verdict_figure import draw_window
         from scheduler.windows import window_of
 
         check_ending(plot)
-        draw_window(window_of(reader, run, found.number), plot)
+        draw_window(window_of(reader, number, found.number), plot)
         say(f"wrote {plot}")
     emit(document(found), text(found), json)
 
 
-def _write_missing(reader: Reader, data: Path, run: int) -> None:
+def _write_missing(reader: RunReader, run: int) -> None:
     """Write the windows of an ended run that its daemon could not write any more."""
     from monitor.verdict_figure import draw_window
     from scheduler.windows import write_windows
+    from storage.reader import Reader
 
-    if reader.run(run).state not in ENDED:
+    info = reader.run(run)
+    # A copied folder is left as it is, and what was archived took its windows along.
+    if not isinstance(reader, Reader) or info.state not in ENDED or info.archived is not None:
         return
     try:
-        write_windows(data, run, draw_window)
+        write_windows(reader.folder, run, draw_window)
     except OSError as error:
-        say(f"the raw data around the verdicts could not be written to {data}: {error.strerror}")
+        say(f"the raw data around the verdicts could not be written to {reader.folder}: {error.strerror}")

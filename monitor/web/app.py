@@ -20,9 +20,10 @@ from protocols.errors import (
 )
 from protocols.frozen import Frozen
 from protocols.laboratory import Calibration
-from protocols.records import RunInfo
+from protocols.records import Archived, RunInfo
+from scheduler.archives import Archives
 from scheduler.audit import UNKNOWN
-from scheduler.requests import CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
+from scheduler.requests import Adoption, CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
 from scheduler.service import Service
 
 HTTP_STATUS: dict[type[SandtimeError], int] = {
@@ -44,7 +45,7 @@ class StopRequest(Frozen):
     reason: str = "stopped by a person"
 
 
-def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAPI:
+def create_app(service: Service, archives: Archives, token: str, seen: Callable[[], None]) -> FastAPI:
     """Return the application. ``seen`` is called at every request that carries the token."""
 
     async def signed_in(authorization: Annotated[str, Header()] = "") -> None:
@@ -69,6 +70,7 @@ def create_app(service: Service, token: str, seen: Callable[[], None]) -> FastAP
 
     _add_questions(app, service)
     _add_commands(app, service)
+    _add_archives(app, archives)
     return app
 
 
@@ -135,6 +137,18 @@ def _add_commands(app: FastAPI, service: Service) -> None:
     async def calibrate(request: CalibrationRequest, who: Who) -> Calibration:
         """Keep what a channel showed on a known load."""
         return await service.calibrate(request, who)
+
+
+def _add_archives(app: FastAPI, archives: Archives) -> None:
+    @app.post("/api/v1/runs/adopt", status_code=201)
+    async def adopt(adoption: Adoption) -> RunInfo:
+        """Take over the folder of a run that was archived or imported."""
+        return await archives.adopt(adoption.folder, is_new=adoption.is_new)
+
+    @app.post("/api/v1/runs/{run}/archived")
+    async def archived(run: int, where: Archived) -> RunInfo:
+        """Remember that a run's samples have left the data folder."""
+        return await archives.mark_archived(run, where)
 
 
 def problem(error: SandtimeError) -> JSONResponse:

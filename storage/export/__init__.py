@@ -14,13 +14,13 @@ from protocols.errors import StorageError
 from storage.describe import describe
 from storage.export import battinfo, eln, tables, xlsx
 from storage.files import write_json
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 Format = Literal["bdf-csv", "bdf-parquet", "eis-csv", "json", "xlsx", "eln", "battinfo"]
 
 
 def export_run(
-    reader: Reader, run: int, fmt: Format, path: Path, *, clock: Callable[[], float] = time.time
+    reader: RunReader, run: int, fmt: Format, path: Path, *, clock: Callable[[], float] = time.time
 ) -> list[Path]:
     """Write a run to ``path`` and return the files that were written.
 

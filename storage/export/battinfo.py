@@ -17,7 +17,7 @@ from protocols.records import ENDED, RunInfo
 from storage.bdf import CONVENTIONS
 from storage.export.deviations import deviations
 from storage.files import write_json
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 Record = dict[str, Any]
 
@@ -29,7 +29,7 @@ LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 STATUS = {"finished": "completed", "protected": "aborted", "stopped": "aborted", "failed": "aborted"}
 
 
-def write(reader: Reader, run: int, path: Path, unix_s: float) -> list[Path]:
+def write(reader: RunReader, run: int, path: Path, unix_s: float) -> list[Path]:
     """Write the test to ``path`` and its protocol beside it, and return both paths."""
     beside = path.with_name(f"{path.name.removesuffix('.json').removesuffix('.test')}.test-protocol.json")
     write_json(path, test_record(reader, run, unix_s))
@@ -37,7 +37,7 @@ def write(reader: Reader, run: int, path: Path, unix_s: float) -> list[Path]:
     return [path, beside]
 
 
-def test_record(reader: Reader, run: int, unix_s: float) -> Record:
+def test_record(reader: RunReader, run: int, unix_s: float) -> Record:
     """Return the ``test`` record of a run."""
     info, program = reader.run(run), reader.program(run)
     extra = reader.extra(run)  # noqa: S610 - not Django's extra
@@ -65,7 +65,7 @@ def test_record(reader: Reader, run: int, unix_s: float) -> Record:
     return {"schema_version": SCHEMA, "test": test, "provenance": _provenance(info, unix_s)}
 
 
-def protocol_record(reader: Reader, run: int, unix_s: float) -> Record:
+def protocol_record(reader: RunReader, run: int, unix_s: float) -> Record:
     """Return the ``test-protocol`` record of a run."""
     info, program = reader.run(run), reader.program(run)
     extra = reader.extra(run)  # noqa: S610 - not Django's extra
@@ -112,7 +112,7 @@ def _conditions(program: Program) -> Record:
     }
 
 
-def _conformance(reader: Reader, run: int) -> Record:
+def _conformance(reader: RunReader, run: int) -> Record:
     found = deviations(reader, run)
     if found:
         return {"status": "non-conformant", "deviations": found}

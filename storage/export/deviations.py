@@ -12,7 +12,7 @@ import numpy as np
 from protocols.records import Event, Gap
 from protocols.verdicts import Verdict
 from storage.bdf import Clock
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 Deviation = dict[str, Any]
 
@@ -41,7 +41,7 @@ BY_PERSON = "by a person"
 """What the reason of a state holds that a person asked for."""
 
 
-def deviations(reader: Reader, run: int) -> list[Deviation]:
+def deviations(reader: RunReader, run: int) -> list[Deviation]:
     """Return the deviations of a run, by time: gaps, verdicts, lost contact, what people and faults ended."""
     to_unix = reader.clock(run)
     ends_on = reader.program(run).ends_on

@@ -23,7 +23,7 @@ from storage.describe import describe
 from storage.export import battinfo, tables
 from storage.files import sha256, to_json, whole_file, write_json
 from storage.flat import TABLES
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 Entity = dict[str, Any]
 
@@ -50,7 +50,7 @@ STORED = (".parquet", ".png")
 """Files that are compressed already."""
 
 
-def write(reader: Reader, run: int, path: Path, unix_s: float) -> None:
+def write(reader: RunReader, run: int, path: Path, unix_s: float) -> None:
     """Write a run's archive."""
     info = reader.run(run)
     name = reader.folder_of(run).name
@@ -67,7 +67,7 @@ def write(reader: Reader, run: int, path: Path, unix_s: float) -> None:
                 _put(archive, file, f"{path.stem}/{name}/{_place(file, folder)}")
 
 
-def _fill(reader: Reader, run: int, folder: Path, unix_s: float) -> None:
+def _fill(reader: RunReader, run: int, folder: Path, unix_s: float) -> None:
     """Write what is made for the archive."""
     columns = tables.write_bdf_parquet(reader, run, folder / SAMPLES)
     write_json(folder / f"{SAMPLES}.metadata.json", describe(reader, run, columns))
@@ -83,7 +83,7 @@ def _fill(reader: Reader, run: int, folder: Path, unix_s: float) -> None:
             (folder / f"{file}.yaml").write_text(text, encoding="utf-8")
 
 
-def _write_table(reader: Reader, run: int, table: str, path: Path) -> None:
+def _write_table(reader: RunReader, run: int, table: str, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(TABLES[table].columns))
         writer.writeheader()
@@ -132,7 +132,7 @@ def _frame(info: RunInfo, name: str, unix_s: float) -> list[Entity]:
     ]
 
 
-def _about_run(reader: Reader, info: RunInfo, name: str, files: list[Path]) -> list[Entity]:
+def _about_run(reader: RunReader, info: RunInfo, name: str, files: list[Path]) -> list[Entity]:
     cell = reader.program(info.run).cell
     known = _properties(info, cell, reader.results(info.run) or {})
     folder = files[0].parent

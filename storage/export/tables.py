@@ -11,22 +11,14 @@ from storage import parquet
 from storage.bdf import LOSSLESS, ChargeCounter, CycleCounter, StepCounter
 from storage.columns import Columns, regroup
 from storage.files import whole_file, write_json
-from storage.reader import Reader
+from storage.run_reader import RunReader
+from storage.spectra_csv import EIS_COLUMNS, write_spectra_csv
 
 ROWS = 1 << 16
 MEASURED = ("t_s", "voltage_V", "current_A")
-EIS_COLUMNS = (
-    "index",
-    "frequency_hertz",
-    "real_impedance_ohm",
-    "imaginary_impedance_ohm",
-    "test_time_second",
-    "voltage_volt",
-    "current_ampere",
-)
 
 
-def write_bdf_csv(reader: Reader, run: int, path: Path) -> list[str]:
+def write_bdf_csv(reader: RunReader, run: int, path: Path) -> list[str]:
     """Write the samples as text; every number reads back as it was."""
     columns: list[str] = []
     with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
@@ -39,24 +31,19 @@ def write_bdf_csv(reader: Reader, run: int, path: Path) -> list[str]:
     return columns
 
 
-def write_bdf_parquet(reader: Reader, run: int, path: Path) -> list[str]:
+def write_bdf_parquet(reader: RunReader, run: int, path: Path) -> list[str]:
     """Write the samples as Parquet."""
     with whole_file(path) as draft:
         return parquet.write(draft, _bdf_groups(reader, run))
 
 
-def write_eis_csv(reader: Reader, run: int, path: Path) -> list[str]:
+def write_eis_csv(reader: RunReader, run: int, path: Path) -> list[str]:
     """Write all spectra, a row a point, with the DC voltage and current of each sweep."""
-    with whole_file(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(EIS_COLUMNS)
-        for index, (whole, _) in enumerate(reader.spectra(run)):
-            points = zip(whole.frequency_Hz, whole.z_real_ohm, whole.z_imag_ohm, whole.t_s, strict=True)
-            writer.writerows((index, *point, whole.voltage_V, whole.current_A) for point in points)
+    write_spectra_csv(path, (whole for whole, _ in reader.spectra(run)))
     return list(EIS_COLUMNS)
 
 
-def write_json_document(reader: Reader, run: int, path: Path) -> list[str]:
+def write_json_document(reader: RunReader, run: int, path: Path) -> list[str]:
     """Write everything but the samples."""
     spectra = [{"spectrum": as_json(whole), "summary": as_json(few)} for whole, few in reader.spectra(run)]
     document = {
@@ -72,7 +59,7 @@ def write_json_document(reader: Reader, run: int, path: Path) -> list[str]:
     return []
 
 
-def _bdf_groups(reader: Reader, run: int) -> Iterator[Columns]:
+def _bdf_groups(reader: RunReader, run: int) -> Iterator[Columns]:
     """Yield the samples as columns that both BDF 1.3.0 and the ``bdf`` tool know."""
     steps, charges = StepCounter(), ChargeCounter()
     cycles = CycleCounter(reader.program(run))
@@ -87,7 +74,7 @@ def _bdf_groups(reader: Reader, run: int) -> Iterator[Columns]:
         }
 
 
-WRITERS: Mapping[str, Callable[[Reader, int, Path], list[str]]] = {
+WRITERS: Mapping[str, Callable[[RunReader, int, Path], list[str]]] = {
     "bdf-csv": write_bdf_csv,
     "bdf-parquet": write_bdf_parquet,
     "eis-csv": write_eis_csv,

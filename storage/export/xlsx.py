@@ -22,7 +22,7 @@ from storage import bdf
 from storage.columns import Columns, join, length
 from storage.files import to_json, whole_file
 from storage.flat import utc
-from storage.reader import Reader
+from storage.run_reader import RunReader
 
 SHEET_ROWS = 1_048_576
 """Rows of a sheet in Excel (Microsoft's specification), the heading among them."""
@@ -44,7 +44,7 @@ class Sheet:
     rows: Iterable[Row]
 
 
-def write(reader: Reader, run: int, path: Path) -> None:
+def write(reader: RunReader, run: int, path: Path) -> None:
     """Write a run's workbook."""
     from openpyxl import Workbook
 
@@ -89,7 +89,7 @@ def _plain(value: Value) -> Value:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _sheets(reader: Reader, run: int) -> list[Sheet]:
+def _sheets(reader: RunReader, run: int) -> list[Sheet]:
     cell = reader.program(run).cell
     samples = _samples(reader, run, cell)
     spectra = _points(reader, run)
@@ -109,7 +109,7 @@ def _sheets(reader: Reader, run: int) -> list[Sheet]:
     ]
 
 
-def _overview(reader: Reader, run: int, cell: Cell, about: Mapping[str, str]) -> Sheet:
+def _overview(reader: RunReader, run: int, cell: Cell, about: Mapping[str, str]) -> Sheet:
     info = reader.run(run)
     rows: list[Row] = [
         ("Run", info.run),
@@ -147,7 +147,7 @@ def _about_samples(count: int) -> str:
     )
 
 
-def _half_cycles(reader: Reader, run: int, cell: Cell) -> Sheet:
+def _half_cycles(reader: RunReader, run: int, cell: Cell) -> Sheet:
     headings = (
         "Half-cycle",
         "Start (h)",
@@ -184,7 +184,7 @@ def _half_cycles(reader: Reader, run: int, cell: Cell) -> Sheet:
     return Sheet("Half-cycles", headings, rows)
 
 
-def _verdicts(reader: Reader, run: int) -> Sheet:
+def _verdicts(reader: RunReader, run: int) -> Sheet:
     headings = ("Kind", "Tier", "Reached (s)", "Began (s)", "Side", "False alarm", "What was found")
     rows: list[Row] = [
         (v.kind, v.tier, v.time_s, v.event_s, v.side, v.false_alarm, v.message) for v in reader.verdicts(run)
@@ -192,7 +192,7 @@ def _verdicts(reader: Reader, run: int) -> Sheet:
     return Sheet("Verdicts", headings, rows)
 
 
-def _points(reader: Reader, run: int) -> list[Row]:
+def _points(reader: RunReader, run: int) -> list[Row]:
     return [
         (number, t_s, frequency, real, -imaginary, whole.voltage_V, whole.current_A * 1e3)
         for number, (whole, _) in enumerate(reader.spectra(run))
@@ -211,7 +211,7 @@ def _about_points(points: Sequence[Row]) -> dict[str, str]:
     }
 
 
-def _samples(reader: Reader, run: int, cell: Cell) -> Sheet:
+def _samples(reader: RunReader, run: int, cell: Cell) -> Sheet:
     each = _samples_a_row(reader.count(run))
     if each == 1:
         plain = ("Time (s)", "E (V)", "I (mA)", "j (mA/cm²)", "Half-cycle", "Step")
@@ -226,14 +226,14 @@ def _samples_a_row(count: int) -> int:
     return max(1, math.ceil(count / (SHEET_ROWS - 1)))
 
 
-def _one_by_one(reader: Reader, run: int, cell: Cell) -> Iterator[Row]:
+def _one_by_one(reader: RunReader, run: int, cell: Cell) -> Iterator[Row]:
     for piece in reader.pieces(run, COLUMNS):
         current_mA = piece["current_A"] * 1e3
         values = (piece["t_s"], piece["voltage_V"], current_mA, current_mA / _cm2(cell))
         yield from zip(*(v.tolist() for v in (*values, piece["half_cycle"], piece["step"])), strict=True)
 
 
-def _rolled_up(reader: Reader, run: int, cell: Cell, each: int) -> Iterator[Row]:
+def _rolled_up(reader: RunReader, run: int, cell: Cell, each: int) -> Iterator[Row]:
     for piece in _in_multiples(reader.pieces(run, COLUMNS), each):
         size = min(each, length(piece))
         rows = {name: values.reshape(-1, size) for name, values in piece.items()}

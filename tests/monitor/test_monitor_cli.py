@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Done, Here
 from labbench import sandtime
-
-from monitor.cli import run
 
 PLAN_KEYS = {
     "duration_s",
@@ -43,18 +39,6 @@ steps:
 """
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command came to."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-Call = Callable[..., Done]
-
-
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the files that ``init`` writes."""
@@ -72,21 +56,8 @@ def lab_folder(started: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Return a function that runs the command line in this process: a new one takes a second to start."""
-
-    def run_here(*arguments: str, folder: Path) -> Done:
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["sandtime", *arguments])
-        monkeypatch.setenv("COLUMNS", "200")
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            run()
-        shown = capfd.readouterr()
-        code = ended.value.code
-        return Done(code if isinstance(code, int) else 0 if code is None else 1, shown.out, shown.err)
-
-    return run_here
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    return Here(monkeypatch, capfd)
 
 
 def _document(done: Done, code: int = 0) -> Any:
@@ -95,7 +66,7 @@ def _document(done: Done, code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def test_check_names_place_mistake_and_remedy(lab_folder: Path, call: Call) -> None:
+def test_check_names_place_mistake_and_remedy(lab_folder: Path, call: Here) -> None:
     (lab_folder / "wrong.yaml").write_text(WRONG, encoding="utf-8")
     found = _document(call("check", "wrong.yaml", "--json", folder=lab_folder), code=3)
     assert set(found) == {"errors", "warnings"}
@@ -112,7 +83,7 @@ def test_check_names_place_mistake_and_remedy(lab_folder: Path, call: Call) -> N
     assert lines[wrong_unit - 1][by_line[wrong_unit]["column"] - 1 :].startswith("0.5 V")
 
 
-def test_what_init_writes_can_be_checked_and_planned(lab_folder: Path, call: Call) -> None:
+def test_what_init_writes_can_be_checked_and_planned(lab_folder: Path, call: Here) -> None:
     given = ("first_protocol.yaml", "--cell", "my_cell.yaml", "--station", "bench-1")
     assert _document(call("check", *given, "--json", folder=lab_folder)) == {"errors": [], "warnings": []}
     made = _document(call("plan", *given, "--json", folder=lab_folder))
@@ -125,7 +96,7 @@ def test_what_init_writes_can_be_checked_and_planned(lab_folder: Path, call: Cal
     assert "exists already" in again.stderr
 
 
-def test_plan_says_who_holds_which_limit(lab_folder: Path, call: Call) -> None:
+def test_plan_says_who_holds_which_limit(lab_folder: Path, call: Here) -> None:
     (lab_folder / "until.yaml").write_text(UNTIL_VOLTAGE, encoding="utf-8")
     until = _document(call("plan", "until.yaml", "--cell", "my_cell.yaml", "--json", folder=lab_folder))
     assert any("opposite limit -0.6 V" in text for text in until["held_by_host"])
@@ -141,7 +112,7 @@ def test_plan_says_who_holds_which_limit(lab_folder: Path, call: Call) -> None:
     assert "geis: voltage within" in host_part
 
 
-def test_plan_draws_a_figure(lab_folder: Path, call: Call) -> None:
+def test_plan_draws_a_figure(lab_folder: Path, call: Here) -> None:
     plan = ("plan", "first_protocol.yaml", "--cell", "my_cell.yaml", "--plot")
     done = call(*plan, "current.png", folder=lab_folder)
     assert done.code == 0, done.stderr
@@ -178,14 +149,14 @@ MISTAKES = {
 
 
 def test_devices_names_the_chambers_limits_and_what_it_does_without_a_host(
-    lab_folder: Path, call: Call
+    lab_folder: Path, call: Here
 ) -> None:
     done = call("devices", folder=lab_folder)
     assert "oven: chamber, 10.0 °C to 80.0 °C; when the host dies it keeps its set-point" in done.stdout
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_a_message_and_an_exit_code(lab_folder: Path, call: Call, mistake: str) -> None:
+def test_a_mistake_is_a_message_and_an_exit_code(lab_folder: Path, call: Here, mistake: str) -> None:
     code, arguments, said = MISTAKES[mistake]
     done = call(*arguments, folder=lab_folder)
     assert (done.code, done.stdout) == (code, "")
@@ -224,7 +195,7 @@ SERVICE_MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", SERVICE_MISTAKES)
-def test_a_mistake_in_service_toml(tmp_path: Path, call: Call, mistake: str) -> None:
+def test_a_mistake_in_service_toml(tmp_path: Path, call: Here, mistake: str) -> None:
     arguments, text, said = SERVICE_MISTAKES[mistake]
     (tmp_path / "service.toml").write_text(text, encoding="utf-8")
     done = call(*arguments, folder=tmp_path)

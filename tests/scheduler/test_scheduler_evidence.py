@@ -23,6 +23,7 @@ from scheduler.engine import Engine
 from scheduler.filing import Filer
 from scheduler.windows import MARGIN_S, Window, folder_of, is_kept, window_of, write_windows
 from scheduler.worker import Worker
+from storage.checksums import check_files, write_checksums
 from storage.store import Store
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -178,10 +179,12 @@ async def test_files_are_written_once_and_again_when_the_verdict_has_changed(
     assert sorted(document["files"]) == sorted(
         path.name for path in folder.iterdir() if path.suffix != ".json"
     )
+    write_checksums(folder.parent)
     run.verdict(short(tier=3, false_alarm=True, look={"r_ohm": OHM}))
     await run.reader()
     write_windows(tmp_path, run.number, draw)
     assert len(drawn) == 2
+    assert check_files(folder.parent) == []
     assert json.loads((folder / "1-short_circuit.json").read_text())["verdict"]["false_alarm"] is True
 
 
