@@ -107,7 +107,7 @@ def test_samples_leave_and_come_back_under_a_daemon(command: Command, ended: Lab
     assert archived is not None
     assert (archived.file, archived.sha256) == (str(target), moved["sha256"])
     assert f"archived in {target}" in command("status", folder=ended.folder).stdout
-    assert not list(ended.reader().folder_of(1).glob("*.parquet"))
+    assert not list(ended.reader().folder_of(1).glob("samples*.parquet"))
     told = command.refused("export", "1", "-o", tmp_path / "x.csv", folder=ended.folder, code=1)
     assert f"sandtime restore {target}" in told
     assert command.json("verify", target, folder=tmp_path)["problems"] == {str(target): []}

@@ -79,7 +79,7 @@ async def archived(data: Path, target: Path, run: int = 1) -> None:
     await store.open()
     store.mark_archived(run, Archived(file=str(copy.path), sha256=copy.sha256, unix_s=1.0))
     await store.close()
-    for path in reader.folder_of(run).glob("*.parquet"):
+    for path in reader.folder_of(run).glob("samples*.parquet"):
         path.unlink()
 
 
