@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    big_store,
     guards,
     language,
     latency,
@@ -32,6 +33,7 @@ GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "storage": (storage.TITLE, storage.figures),
     "sealing": (sealing.TITLE, sealing.figures),
     "sealing_load": (sealing.TITLE_OF_LATENESS, sealing.lateness),
+    "big_store": (big_store.TITLE, big_store.figures),
     "simulation": (simulation.TITLE, simulation.figures),
     "impedance": (impedance.TITLE, impedance.figures),
     "detection": (detection.TITLE, detection.figures),

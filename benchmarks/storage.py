@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.child import in_child, uss_MB
 from benchmarks.figures import Figure
@@ -49,10 +50,19 @@ def cycling_samples(run: int, first_s: int, seconds: int) -> Block:
     block["voltage_V"] = overpotential(t_s, sign, rng.standard_normal(seconds))
     current_A = sign * CURRENT_A + 1e-7 * rng.standard_normal(seconds)
     block["current_A"] = current_A.astype(np.float32)
-    block["charge_C"] = sign * CURRENT_A * (t_s % HALF_CYCLE_S) + 1e-9 * rng.standard_normal(seconds)
     block["visit"], block["step"] = np.divmod(half_cycles, 2)
     block["half_cycle"] = half_cycles
+    block["charge_C"] = _charge_C(block)
     return block
+
+
+def _charge_C(samples: Block) -> NDArray[np.float64]:
+    """Return the charge as the engine sums it up, by trapezoids, from 0 in each half-cycle."""
+    current_A, t_s = samples["current_A"], samples["t_s"]
+    passed_C = np.zeros(len(samples))
+    passed_C[1:] = 0.5 * (current_A[:-1] + current_A[1:]) * np.diff(t_s)
+    starts = np.flatnonzero(np.diff(samples["half_cycle"])) + 1
+    return np.concatenate([np.add.accumulate(visit) for visit in np.split(passed_C, starts)])
 
 
 def _committing(runs: int, commits: int) -> list[Figure]:
@@ -63,7 +73,7 @@ def _committing(runs: int, commits: int) -> list[Figure]:
 async def _commit_all(folder: Path, runs: int, commits: int) -> list[Figure]:
     store = Store(folder)
     await store.open()
-    blocks = [_of_all_runs(runs, second) for second in range(commits)]
+    blocks = list(of_all_runs(runs, commits))
     held_MB = uss_MB()
     began_s = time.process_time()
     waits_s = [await _commit(store, block) for block in blocks[:-1]]
@@ -87,10 +97,33 @@ async def _commit(store: Store, block: Block) -> float:
     return time.monotonic() - began_s
 
 
-def _of_all_runs(runs: int, second: int) -> Block:
-    block = cycling_samples(1, second * runs, runs)
-    block["channel"] = np.arange(1, runs + 1)
-    block["t_s"] = second
+def of_all_runs(runs: int, seconds: int, first_s: float = 0.0) -> Iterator[Block]:
+    """Yield one sample of each run for each second; the runs are in different places of their half-cycles.
+
+    Times are the instrument's own, which takes a sample every second by its clock.
+    """
+    rng = np.random.default_rng(0)
+    phase_s = rng.uniform(0.0, 10 * HALF_CYCLE_S, runs)
+    before = _at(phase_s + first_s - 1.0, rng)
+    for second in range(seconds):
+        block = _at(phase_s + first_s + second, rng)
+        mean_A = 0.5 * (before["current_A"] + block["current_A"])
+        passed_C = before["charge_C"] + mean_A * (block["t_s"] - before["t_s"])
+        block["charge_C"] = np.where(block["half_cycle"] == before["half_cycle"], passed_C, 0.0)
+        yield block
+        before = block
+
+
+def _at(t_s: NDArray[np.float64], rng: np.random.Generator) -> Block:
+    """Return one sample of each of many runs, without the charge."""
+    block = empty_block(len(t_s))
+    half_cycles = (t_s // HALF_CYCLE_S).astype(np.int32)
+    sign = np.where(half_cycles % 2, -1.0, 1.0)
+    block["channel"], block["t_s"] = np.arange(1, len(t_s) + 1), t_s
+    block["voltage_V"] = overpotential(t_s, sign, rng.standard_normal(len(t_s)))
+    block["current_A"] = (sign * CURRENT_A + 1e-7 * rng.standard_normal(len(t_s))).astype(np.float32)
+    block["visit"], block["step"] = np.divmod(half_cycles, 2)
+    block["half_cycle"] = half_cycles
     return block
 
 

@@ -82,9 +82,9 @@ def append(connection: Connection, run: int, start: Head, journal: int, samples:
     """Insert the chunks of a run's next samples, which reach up to journal row ``journal``."""
     rows = []
     seq = start.seq
-    for piece in np.array_split(samples, max(1, len(samples) // CHUNK_SAMPLES)):
-        rows.append({"run": run, "seq0": seq, "journal": journal, **_pack(piece)})
-        seq += len(piece)
+    for part in np.array_split(samples, max(1, len(samples) // CHUNK_SAMPLES)):
+        rows.append({"run": run, **row(Head(seq), journal, part)})
+        seq += len(part)
     connection.execute(insert(tables.Chunk), rows)
     return Head(seq, journal)
 
@@ -189,10 +189,13 @@ def _unpacks(row: Row[Any]) -> bool:
     return True
 
 
-def _pack(samples: Block) -> dict[str, object]:
+def row(start: Head, journal: int, samples: Block) -> dict[str, object]:
+    """Return a chunk of one run's samples, but for the run."""
     blobs = codec.pack(samples)
     t_s = samples["t_s"]
     return {
+        "seq0": start.seq,
+        "journal": journal,
         "codec": codec.NEWEST,
         "n": len(samples),
         "t0_s": float(t_s.min()),

@@ -42,8 +42,8 @@ def mergeable(parts: Sequence[SealedFile]) -> list[SealedFile]:
 def compact_run(folder: Path, run: int) -> SealedFile | None:
     """Write the first neighbours among a run's parts that can be merged as one file, and read it back.
 
-    Returns None if there are none, or they have been archived. Changes nothing in the database, deletes nothing, and may be done again
-    after it was killed at any point. Raises StorageError.
+    Returns None if there are none, or they have been archived. Changes nothing in the database, deletes
+    nothing, and may be done again after it was killed at any point. Raises StorageError.
     """
     reader = Reader(folder)
     known = reader.parts(run)

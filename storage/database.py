@@ -20,6 +20,10 @@ logger = logging.getLogger(__name__)
 
 DATABASE = "sandtime.sqlite"
 BUSY_TIMEOUT_S = 5.0
+PAGE_BYTES = 2048
+"""A commit rewrites a few pages whole: small ones make it short."""
+LOG_BYTES = 64 << 20
+"""Length at which the write-ahead log is folded into the file; pages rewritten meanwhile go there once."""
 SAFE_SQLITE = (3, 51, 3)
 
 
@@ -83,9 +87,11 @@ def _require_current(connect: Callable[[], sqlite3.Connection], file: Path) -> N
 
 def _set_up(raw: sqlite3.Connection) -> None:
     # The page size only takes effect on a new file, before it becomes a WAL database.
-    raw.execute("PRAGMA page_size = 8192")
+    raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("PRAGMA synchronous = FULL")
+    (page_bytes,) = raw.execute("PRAGMA page_size").fetchone()
+    raw.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // page_bytes}")
 
 
 def _begin(connection: Connection, statement: str) -> None:

@@ -25,7 +25,7 @@ class HeldReader(Reader):
         self._held = self._engine.connect()
         self._covered: dict[int, int] = {}
         with self._snapshot() as connection:
-            self._tails = journal.tails(connection)
+            self._tails, _ = journal.tails(connection)
 
     def close(self) -> None:
         """Let go of the connection."""

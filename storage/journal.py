@@ -1,8 +1,9 @@
 """The first level: one row per commit with the samples of all runs, until chunks cover them.
 
-A row holds the samples sorted by run (dtype SAMPLE), and an index of (run, number of samples): raw in rows of
-release 1; since then bytes of equal weight are laid together and packed by zlib. The crc is over both as they
-are stored. A row that fails it is left out, logged, and named by :func:`torn_rows`.
+A row holds the samples sorted by run, and an index of (run, number of samples): packed in frames (see
+:mod:`storage.frames`), raw in rows of release 1. So that one run's samples are soon found, neighbouring rows
+are merged after a while (:func:`merge`). The crc is over both as they are stored. What is damaged is left out
+and logged; :func:`torn_rows` names the rows.
 """
 
 from __future__ import annotations
@@ -19,40 +20,78 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 from sqlmodel import col
 
 from protocols.measurements import SAMPLE, Block, empty_block
-from storage import tables
+from storage import frames, tables
+from storage.frames import INDEX, Grouped
 
 logger = logging.getLogger(__name__)
 
-INDEX = np.dtype([("run", "<i4"), ("n", "<i4")])
-RAW, PACKED = 0, 1
+RAW, FRAMES = 0, 1
 """Numbers of the codecs: that of release 1, and this one."""
-LEVEL = 1
-RUN_BYTES = SAMPLE["channel"].itemsize
-"""A sample begins with its run's number, which the index holds already."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grouped:
-    """Samples of many runs, sorted by run, each run's samples in the order they came."""
+class JournalRow:
+    """A row as it is stored; what is asked for is unpacked then."""
 
-    index: NDArray[np.void]
-    """Dtype :data:`INDEX`, one entry a run, ascending."""
-    samples: Block
-
-    def by_run(self) -> Iterator[tuple[int, Block]]:
-        """Yield each run with its samples."""
-        stop = 0
-        for run, n in self.index.tolist():
-            start, stop = stop, stop + n
-            yield run, self.samples[start:stop]
+    row: Row[Any]
 
     def of(self, run: int) -> Block:
-        """Return the samples of one run, maybe none."""
-        place = int(np.searchsorted(self.index["run"], run))
-        if place == len(self.index) or self.index["run"][place] != run:
+        """Return the samples of one run, maybe none. Damage is logged and left out."""
+        try:
+            if self.row.codec == FRAMES:
+                return frames.unpack_one(self.row.runs, self.row.samples, run)
+            return self._raw().of(run)
+        except (zlib.error, ValueError):
+            self._warn()
             return empty_block()
-        start = int(self.index["n"][:place].sum())
-        return self.samples[start : start + int(self.index["n"][place])]
+
+    def whole(self) -> tuple[Grouped, bool]:
+        """Return the samples of all runs, as far as they can be read, and whether any cannot."""
+        grouped, torn = Grouped(np.empty(0, INDEX), empty_block()), True
+        try:
+            if self.row.codec == FRAMES:
+                grouped, torn = frames.unpack(self.row.runs, self.row.samples)
+            else:
+                grouped, torn = self._raw(), False
+        except (zlib.error, ValueError):
+            pass
+        if torn:
+            self._warn()
+        return grouped, torn
+
+    @property
+    def torn(self) -> bool:
+        """Whether the row is not as it was written."""
+        return zlib.crc32(self.row.samples, zlib.crc32(self.row.runs)) != int(self.row.crc)
+
+    def runs(self) -> list[int]:
+        """Return the runs that it holds samples of, as far as its index can be read."""
+        try:
+            if self.row.codec == FRAMES:
+                return [int(run) for run in frames.layout_of(self.row.runs).runs]
+            return [int(run) for run in np.frombuffer(self.row.runs, dtype=INDEX)["run"]]
+        except (zlib.error, ValueError):
+            return []
+
+    def may_hold(self, run: int) -> bool:
+        """Whether samples of a run may be in it, as far as its index can still be read."""
+        try:
+            if self.row.codec == FRAMES:
+                return frames.layout_of(self.row.runs).place(run) is not None
+            return bool(np.any(np.frombuffer(self.row.runs, dtype=INDEX)["run"] == run))
+        except (zlib.error, ValueError):
+            return True
+
+    def _raw(self) -> Grouped:
+        if self.torn or self.row.codec != RAW:
+            raise ValueError(f"journal row {self.row.id}")
+        return Grouped(
+            np.frombuffer(self.row.runs, dtype=INDEX), np.frombuffer(self.row.samples, dtype=SAMPLE)
+        )
+
+    def _warn(self) -> None:
+        row = self.row
+        logger.warning("journal row %d is damaged: up to %d samples are lost", row.id, row.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +107,9 @@ class OfRun:
         return OfRun(self.rows[start:], self.samples[start:])
 
 
-def join(blocks: Sequence[Block]) -> Block:
-    """Return blocks as one, in their order."""
-    # np.concatenate compares the fields of structured types anew for each block: 12 µs each against 0.1.
-    joined: Block = np.frombuffer(b"".join(block.tobytes() for block in blocks), dtype=SAMPLE)
-    return joined
-
-
 def group(blocks: Sequence[Block]) -> Grouped:
     """Join blocks, in which runs are mixed, and sort them by run."""
-    joined = join(blocks)
+    joined = frames.join(blocks)
     runs = joined["channel"]
     if np.any(runs[1:] < runs[:-1]):
         joined = joined[np.argsort(runs, kind="stable")]
@@ -90,47 +122,56 @@ def group(blocks: Sequence[Block]) -> Grouped:
 
 def append(connection: Connection, grouped: Grouped) -> int:
     """Insert one journal row and return its id."""
-    runs, samples = _pack_index(grouped.index), _pack(grouped.samples)
-    row = {"n": len(grouped.samples), "crc": zlib.crc32(samples, zlib.crc32(runs)), "codec": PACKED}
     statement = insert(tables.Journal).returning(col(tables.Journal.id))
-    return connection.execute(statement, {**row, "runs": runs, "samples": samples}).scalar_one()
+    return connection.execute(statement, _values(grouped)).scalar_one()
+
+
+def merge(connection: Connection, rows: Sequence[int], grouped: Grouped) -> None:
+    """Put one row with the id of the last in the place of rows that follow each other."""
+    replaced = rows if len(grouped.samples) else rows[:-1]
+    connection.execute(delete(tables.Journal).where(col(tables.Journal.id).in_(replaced)))
+    if len(grouped.samples):
+        connection.execute(insert(tables.Journal), {"id": rows[-1], **_values(grouped)})
 
 
 def rows_after(
     connection: Connection, journal: int, newest_first: bool = False
-) -> Iterator[tuple[int, Grouped]]:
-    """Yield id and samples of the rows later than ``journal``. A torn row is logged and left out."""
+) -> Iterator[tuple[int, JournalRow]]:
+    """Yield id and content of the rows later than ``journal``."""
     number = col(tables.Journal.id)
     query = select(tables.Journal).where(number > journal)
     for row in connection.execute(query.order_by(number.desc() if newest_first else number)):
-        grouped = _read(row)
-        if grouped is None:
-            logger.warning("journal row %d is damaged and left out: %d samples are lost", row.id, row.n)
-        else:
-            yield row.id, grouped
+        yield row.id, JournalRow(row)
 
 
-def tails(connection: Connection) -> dict[int, OfRun]:
-    """Return the whole journal by run. Torn rows are logged and left out."""
-    found = list(rows_after(connection, 0))
-    if not found:
-        return {}
-    samples = join([grouped.samples for _, grouped in found])
-    rows = np.repeat([row for row, _ in found], [len(grouped.samples) for _, grouped in found])
+def tails(connection: Connection) -> tuple[dict[int, OfRun], set[int]]:
+    """Return the whole journal by run, and which rows are damaged: what can't be read is left out."""
+    found, damaged = [], set()
+    for number, stored in rows_after(connection, 0):
+        grouped, torn = stored.whole()
+        found.append((number, grouped.samples))
+        damaged |= {number} if torn else set()
+    samples = frames.join([block for _, block in found])
+    rows = np.repeat(
+        np.array([number for number, _ in found], dtype=np.int64), [len(block) for _, block in found]
+    )
     order = np.argsort(samples["channel"], kind="stable")
     samples, rows = samples[order], rows[order]
     runs, starts = np.unique(samples["channel"], return_index=True)
     stops = [*starts[1:].tolist(), len(samples)]
-    return {
+    by_run = {
         run: OfRun(rows[start:stop], samples[start:stop])
         for run, start, stop in zip(runs.tolist(), starts.tolist(), stops, strict=True)
     }
+    return by_run, damaged
 
 
-def torn_rows(connection: Connection, run: int | None = None) -> list[tuple[int, int]]:
-    """Return id and number of samples of the damaged rows, of those that may hold samples of ``run``."""
-    rows = connection.execute(select(tables.Journal).order_by(col(tables.Journal.id)))
-    return [(row.id, row.n) for row in rows if _read(row) is None and (run is None or _may_hold(row, run))]
+def torn_rows(connection: Connection, run: int) -> list[tuple[int, int]]:
+    """Return id and number of samples of the damaged rows that may hold samples of ``run``."""
+    rows = (
+        JournalRow(row) for row in connection.execute(select(tables.Journal).order_by(col(tables.Journal.id)))
+    )
+    return [(journal.row.id, journal.row.n) for journal in rows if journal.torn and journal.may_hold(run)]
 
 
 def oldest(connection: Connection) -> int:
@@ -144,47 +185,7 @@ def discard(connection: Connection, first: int, stop: int, but: Collection[int])
     connection.execute(delete(tables.Journal).where(number >= first, number < stop, number.not_in(but)))
 
 
-def _may_hold(row: Row[Any], run: int) -> bool:
-    """Whether a damaged row may hold samples of a run, as far as its index can still be read."""
-    try:
-        return bool(np.any(_index(row)["run"] == run))
-    except (zlib.error, ValueError):
-        return True
-
-
-def _read(row: Row[Any]) -> Grouped | None:
-    """Return a row's samples, or None if it is damaged or packed by a newer version."""
-    if zlib.crc32(row.samples, zlib.crc32(row.runs)) != row.crc or row.codec not in (RAW, PACKED):
-        return None
-    index = _index(row)
-    if row.codec == RAW:
-        return Grouped(index, np.frombuffer(row.samples, dtype=SAMPLE))
-    samples = np.empty(row.n, dtype=SAMPLE)
-    samples.view(np.uint8).reshape(row.n, -1)[:, RUN_BYTES:] = _planes(row.samples, row.n).T
-    samples["channel"] = np.repeat(index["run"], index["n"])
-    return Grouped(index, samples)
-
-
-def _index(row: Row[Any]) -> NDArray[np.void]:
-    if row.codec == RAW:
-        return np.frombuffer(row.runs, dtype=INDEX)
-    planes = zlib.decompress(row.runs)
-    steps = np.frombuffer(planes, dtype=np.uint8).reshape(INDEX.itemsize, -1).T.tobytes()
-    index = np.frombuffer(steps, dtype=INDEX).copy()
-    index["run"] = np.cumsum(index["run"])
-    return index
-
-
-def _pack_index(index: NDArray[np.void]) -> bytes:
-    steps = index.copy()
-    steps["run"] = np.diff(index["run"], prepend=np.int32(0))
-    return zlib.compress(steps.view(np.uint8).reshape(len(steps), -1).T.tobytes(), LEVEL)
-
-
-def _pack(samples: Block) -> bytes:
-    planes = samples.view(np.uint8).reshape(len(samples), -1)[:, RUN_BYTES:].T
-    return zlib.compress(planes.tobytes(), LEVEL)
-
-
-def _planes(packed: bytes, n: int) -> NDArray[np.uint8]:
-    return np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(-1, n)
+def _values(grouped: Grouped) -> dict[str, object]:
+    runs, samples = frames.pack(grouped)
+    crc = zlib.crc32(samples, zlib.crc32(runs))
+    return {"n": len(grouped.samples), "crc": crc, "runs": runs, "samples": samples, "codec": FRAMES}

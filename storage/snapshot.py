@@ -22,7 +22,6 @@ from protocols.measurements import COLUMNS
 from storage import chunks, journal, tables
 from storage.columns import Columns, of_block
 from storage.database import open_reader
-from storage.journal import INDEX
 
 
 class Snapshot:
@@ -63,9 +62,12 @@ class Snapshot:
     def live_runs(self) -> list[int]:
         """Return the runs that have samples in the database."""
         found = {run for (run,) in self._rows(select(col(tables.Chunk.run)).distinct())}
-        for (runs,) in self._rows(select(col(tables.Journal.runs))):
-            if len(runs) % INDEX.itemsize == 0:  # else it is torn
-                found.update(np.frombuffer(runs, INDEX)["run"].tolist())
+        try:
+            with self._lock:
+                for _, stored in journal.rows_after(self._connection, 0):
+                    found.update(stored.runs())
+        except SQLAlchemyError as error:
+            raise self._unreadable(error) from error
         return sorted(found)
 
     def live(self, run: int) -> Iterator[Columns]:

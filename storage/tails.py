@@ -6,15 +6,23 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from sqlalchemy import Connection
 
 from protocols.measurements import Block
-from storage import chunks, journal
+from storage import chunks, frames, journal
 from storage.chunks import CHUNK_S, CHUNK_SAMPLES, Head
-from storage.journal import Grouped, OfRun
+from storage.frames import Grouped
+from storage.journal import OfRun
 
 JOURNAL_ROWS = 2000
 """A run that brings too little for a chunk holds at most so many journal rows back from being deleted."""
+
+MERGED_ROWS = 32
+"""So many journal rows are merged to one, in which a run's samples are found sooner."""
+
+THICK = 2
+"""Rows with so many samples a run, as fast sampling brings, are found soon enough without."""
 
 RUNS_PER_COMMIT = 20
 """Chunks of at most so many runs are written in one commit, so that runs begun together do not delay it."""
@@ -38,7 +46,7 @@ class Tail:
         """Take in the next samples."""
         self.blocks.append(samples)
         if len(self.blocks) >= LOOSE_BLOCKS:
-            self.blocks = [journal.join(self.blocks)]
+            self.blocks = [frames.join(self.blocks)]
         self.n += len(samples)
         self.t_last_s = float(samples["t_s"][-1])
 
@@ -57,10 +65,11 @@ class Tails:
     def __init__(self, connection: Connection) -> None:
         self._tails: dict[int, Tail] = {}
         self._heads: dict[int, Head] = {}
-        self._torn = {row for row, _ in journal.torn_rows(connection)}
+        self._unmerged: list[tuple[int, Grouped]] = []
         self._first_row = journal.oldest(connection)
         self._newest_row = 0
-        for run, stored in journal.tails(connection).items():
+        found, self._torn = journal.tails(connection)
+        for run, stored in found.items():
             self._newest_row = max(self._newest_row, int(stored.rows[-1]))
             self._load(run, stored.after(self.head(connection, run).journal))
 
@@ -72,6 +81,13 @@ class Tails:
             self._tails[run].add(stored.samples)
 
     def add(self, connection: Connection, row: int, grouped: Grouped) -> None:
+        """Take in a journal row that was just written."""
+        thin = len(grouped.samples) < THICK * len(grouped.index)
+        # Only rows that follow each other may be merged: a run's samples stay in their order.
+        self._unmerged = [*self._unmerged, (row, grouped)] if thin else []
+        self._take(connection, row, grouped)
+
+    def _take(self, connection: Connection, row: int, grouped: Grouped) -> None:
         """Take in a journal row, without what chunks cover already."""
         self._newest_row = row
         for run, samples in grouped.by_run():
@@ -88,12 +104,14 @@ class Tails:
         oldest = self._newest_row - JOURNAL_ROWS
         due = (run for run, tail in self._tails.items() if tail.due or tail.first_row <= oldest)
         self.write(connection, list(itertools.islice(due, RUNS_PER_COMMIT)))
+        if len(self._unmerged) >= MERGED_ROWS:
+            self._merge(connection)
 
     def write(self, connection: Connection, runs: Sequence[int]) -> None:
         """Write all samples of these runs to chunks; delete the journal rows that nobody needs any more."""
         written = [run for run in runs if run in self._tails]
         for run in written:
-            samples = journal.join(self._tails.pop(run).blocks)
+            samples = frames.join(self._tails.pop(run).blocks)
             self._heads[run] = chunks.append(connection, run, self._heads[run], self._newest_row, samples)
         if written:
             self._discard(connection)
@@ -108,8 +126,20 @@ class Tails:
         """Whether the run has samples that no chunk holds."""
         return run in self._tails
 
+    def _merge(self, connection: Connection) -> None:
+        """Make one journal row of those of the last commits, without what chunks cover already."""
+        merged, self._unmerged = self._unmerged, []
+        blocks = []
+        for row, grouped in merged:
+            covered = [run for run, head in self._heads.items() if head.journal >= row]
+            samples = grouped.samples
+            blocks.append(samples[~np.isin(samples["channel"], covered)] if covered else samples)
+        journal.merge(connection, [row for row, _ in merged], journal.group(blocks))
+
     def _discard(self, connection: Connection) -> None:
-        needed = min((tail.first_row for tail in self._tails.values()), default=self._newest_row + 1)
+        # The newest row stays: the next one is numbered after it.
+        needed = min((tail.first_row for tail in self._tails.values()), default=self._newest_row)
+        needed = min(needed, self._newest_row)
         # Torn rows stay: they are what ``verify`` reports.
         journal.discard(connection, self._first_row, needed, but=self._torn)
         self._first_row = needed

@@ -85,8 +85,20 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_run ON audit (run, id);
 
--- How samples are packed; 0: as release 1 did.
-ALTER TABLE journal ADD COLUMN codec INTEGER NOT NULL DEFAULT 0;
+-- How samples are packed; 0: as release 1 did. The journal numbers its rows from its newest one on, which is
+-- never deleted: AUTOINCREMENT would write a page more in each commit.
+ALTER TABLE journal RENAME TO journal_1;
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    runs BLOB NOT NULL,
+    samples BLOB NOT NULL,
+    codec INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO journal SELECT id, n, crc, runs, samples, 0 FROM journal_1;
+INSERT OR IGNORE INTO journal SELECT seq, 0, 0, x'', x'', 0 FROM sqlite_sequence WHERE name = 'journal_1';
+DROP TABLE journal_1;
 ALTER TABLE chunk ADD COLUMN codec INTEGER NOT NULL DEFAULT 0;
 
 INSERT INTO schema_version VALUES (2);

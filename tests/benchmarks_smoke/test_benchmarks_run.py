@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks import (
+    big_store,
     guards,
     language,
     latency,
@@ -22,6 +23,7 @@ from benchmarks.detection import small as detection
 from benchmarks.figures import Figure, table
 
 TINY: dict[str, Callable[[], list[Figure]]] = {
+    "big_store": lambda: big_store.figures(samples=6000, channels=3, size_GB=2e-3, commits=5),
     "detection": lambda: detection.figures(part=0.01, jobs=1),
     "guards": lambda: guards.figures(half_cycles=2),
     "language": lambda: language.figures(repeats=1),

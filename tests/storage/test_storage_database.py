@@ -52,7 +52,7 @@ async def test_migrations_make_the_tables_that_the_classes_name(tmp_path: Path) 
             made = {row[1]: row[5] > 0 for row in database.execute(f"PRAGMA table_info({name})")}
             assert made == {column.name: column.primary_key for column in table.columns}, name
         settings_made = [database.execute(f"PRAGMA {p}").fetchone()[0] for p in ("journal_mode", "page_size")]
-    assert settings_made == ["wal", 8192]
+    assert settings_made == ["wal", 2048]
 
 
 def test_a_folder_without_data_is_no_store(tmp_path: Path) -> None:
