@@ -8,6 +8,7 @@ and logged; :func:`torn_rows` names the rows.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -158,10 +159,10 @@ def tails(connection: Connection) -> tuple[dict[int, OfRun], set[int]]:
     order = np.argsort(samples["channel"], kind="stable")
     samples, rows = samples[order], rows[order]
     runs, starts = np.unique(samples["channel"], return_index=True)
-    stops = [*starts[1:].tolist(), len(samples)]
+    bounds = itertools.pairwise([*starts.tolist(), len(samples)])
     by_run = {
         run: OfRun(rows[start:stop], samples[start:stop])
-        for run, start, stop in zip(runs.tolist(), starts.tolist(), stops, strict=True)
+        for run, (start, stop) in zip(runs.tolist(), bounds, strict=True)
     }
     return by_run, damaged
 

@@ -52,7 +52,7 @@ REFERENCE = REPOSITORY / "docs" / "write_a_protocol.md"
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.yaml)\n")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-TIMEOUT_S = 200
+TIMEOUT_S = 300
 SETTLE = "for i in $(seq 300); do {condition} && break; sleep 0.1; done\n"
 """A reader takes a moment between starting something and the next command."""
 
