@@ -82,7 +82,7 @@ def _require_current(connect: Callable[[], sqlite3.Connection], file: Path) -> N
         with closing(connect()) as raw:
             require_current(raw, file)
     except sqlite3.Error as error:
-        raise StorageError(f"{file} cannot be read: {error}. Check the disk.") from error
+        raise plain(file, error, "cannot be read: {}. Check the disk.") from error
 
 
 def _set_up(raw: sqlite3.Connection) -> None:

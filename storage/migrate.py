@@ -61,6 +61,11 @@ def require_current(raw: sqlite3.Connection, file: Path) -> None:
     """Raise StorageError for a database that is newer than this version, or that awaits its migration."""
     version, newest = schema_version(raw), max(_steps())
     _refuse_newer(version, newest, file)
+    if version == 0:
+        raise StorageError(
+            f"{file} holds nothing without its log, {file.name}-wal, or a daemon has only just made it. Copy "
+            "both, or look again in a moment."
+        )
     if version < newest:
         raise StorageError(
             f"{file} was written by an older sandtime (schema {version}; this one reads {newest}). "

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
+from protocols.errors import StorageError
 from storage.checksums import CHECKSUMS, check_files, read_checksums
 from storage.columns import length
 from storage.database import DATABASE, open_reader
@@ -59,7 +60,11 @@ def verify_data(folder: Path) -> Findings:
 def _database_faults(folder: Path) -> list[str]:
     remedy = "Restore it from a backup"
     try:
-        with open_reader(folder).connect() as connection:
+        engine = open_reader(folder)
+    except StorageError as error:
+        return [str(error)]
+    try:
+        with engine.connect() as connection:
             rows = connection.exec_driver_sql("PRAGMA quick_check").scalars().all()
     except SQLAlchemyError as error:
         return [f"{folder / DATABASE} can't be read: {error.args[0]}. {remedy}"]

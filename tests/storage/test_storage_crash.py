@@ -110,5 +110,5 @@ async def test_sealing_that_was_killed_is_done_again(tmp_path: Path, how: str) -
     assert stored(reader) == expected
     assert (reader.unsealed(), reader.verify(1)) == ([], [])
     names = {path.name for path in (tmp_path / "runs" / "1-one-run").iterdir()}
-    assert names > {"run.json", "samples.bdf.parquet", "checksums.sha256"}
+    assert names > {"run.json", "samples-000.bdf.parquet", "checksums.sha256"}
     assert not [name for name in names if name.endswith(".tmp")]

@@ -7,10 +7,8 @@ After each step that the store has acknowledged it prints a line: ``opened IDENT
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import sys
 from pathlib import Path
-from typing import Any
 
 from storage_child import samples
 
@@ -18,6 +16,7 @@ from protocols.cell import Cell
 from protocols.nodes import Rest
 from protocols.program import Limits, Program
 from protocols.records import Event, RunInfo
+from storage import database
 from storage.seal import seal_run
 from storage.store import Store
 from storage.tables import SealedFile
@@ -27,20 +26,8 @@ SAMPLES = {1: 250, 2: 7, 3: 90}
 """A commit brings so many samples of each run: chunks of one fill often, those of another seldom."""
 COMMITS = (20, 20, 15)
 """Commits before the store is closed and opened again, before run 1 is sealed, and before the end."""
-CHECKPOINT_PAGES = 60
-"""SQLite folds its log into the file so often (as a rule every 1000 pages), to have it in a short trial."""
-
-
-def checkpoint_often() -> None:
-    """Have every connection that writes fold the log often."""
-    connect = sqlite3.connect
-
-    def connect_so(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        raw: sqlite3.Connection = connect(*arguments, **options)
-        raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        return raw
-
-    sqlite3.connect = connect_so  # type: ignore[assignment]  # as any caller sees it
+LOG_BYTES = 100_000
+"""SQLite folds its log into the file so often (as a rule at 64 MiB), to have it in a short trial."""
 
 
 def tell(*words: object) -> None:
@@ -100,7 +87,7 @@ async def seal(store: Store, run: int) -> None:
 
 async def main(folder: Path) -> None:
     """Use a new store, close it, open it again."""
-    checkpoint_often()
+    database.LOG_BYTES = LOG_BYTES
     counts = dict.fromkeys(RUNS, 0)
     store = await opened(folder)
     add_runs(store)
