@@ -312,7 +312,7 @@ def test_the_daemon_does_not_start_on_damaged_data_and_touches_no_cell(closed: P
     for command in ("serve", "verify"):
         done = sandtime(command, folder=lab)
         assert done.returncode == 1
-        assert f"{DATABASE} is damaged" in done.stderr
-        assert PAGE in done.stderr
+        assert f"{DATABASE} is damaged" in done.stdout + done.stderr
+        assert PAGE in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
     assert content(data) == before
