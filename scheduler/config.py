@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from protocols.errors import InvalidFileError, Problem
 from protocols.frozen import Frozen
+from protocols.laboratory import KnownStation
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Names of instruments and stations: they become parts of MQTT topics and file names."""
@@ -114,6 +115,20 @@ class ServiceConfig(Frozen):
         if name not in self.instruments:
             hint = f"instruments here: {', '.join(sorted(self.instruments)) or 'none'}"
             raise InvalidFileError([Problem("service.toml", 0, 0, f"there is no instrument {name!r}", hint)])
+
+    def known_stations(self, now_unix_s: float) -> list[KnownStation]:
+        """Return how the stations are wired now."""
+        return [
+            KnownStation(
+                name=name,
+                instrument=wired.instrument,
+                channel=wired.channel,
+                chamber=wired.chamber or "",
+                first_unix_s=now_unix_s,
+                last_unix_s=now_unix_s,
+            )
+            for name, wired in self.stations.items()
+        ]
 
     def station(self, name: str) -> StationConfig:
         """Return a station, or raise InvalidFileError naming those that exist."""

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
 
 from protocols.capabilities import Capabilities
-from protocols.cell import Cell
-from protocols.cellfile import parse_cell
-from protocols.compile import compile_program
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, SandtimeError, StorageError
-from protocols.laboratory import Calibration, KnownStation
-from protocols.program import Program
-from protocols.protocol import parse_protocol
+from protocols.laboratory import Calibration
 from protocols.records import ENDED, RunInfo, RunState
 from scheduler.audit import UNKNOWN, AuditLog
 from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.clock_watch import ClockWatch
-from scheduler.config import ServiceConfig, StationConfig
+from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
 from scheduler.keeper import Keeper
 from scheduler.queue import StationQueue
@@ -38,6 +31,7 @@ from scheduler.requests import (
 )
 from scheduler.run import ActiveRun
 from scheduler.storage_watch import StorageWatch, free_bytes
+from scheduler.submissions import compile_submission, provenance
 from storage.held import HeldReader
 from storage.reader import Reader
 from storage.store import Store
@@ -89,22 +83,9 @@ class Service:
                 if info.state in ENDED:
                     continue
                 await self._recover_one(info, reader)
-        self._see_stations()
+        for station in self._config.known_stations(self._clock.unix()):
+            self._store.see_station(station)
         await self._recorder.durable()
-
-    def _see_stations(self) -> None:
-        """Keep how the stations are wired now."""
-        now_s = self._clock.unix()
-        for name, wired in self._config.stations.items():
-            seen = KnownStation(
-                name=name,
-                instrument=wired.instrument,
-                channel=wired.channel,
-                chamber=wired.chamber or "",
-                first_unix_s=now_s,
-                last_unix_s=now_s,
-            )
-            self._store.see_station(seen)
 
     async def _recover_one(self, info: RunInfo, reader: Reader) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
@@ -185,7 +166,7 @@ class Service:
             )
         station = self._config.station(submission.station)
         place = self._place(submission.station)
-        program = await asyncio.to_thread(self._compile, submission, self._able(submission.station))
+        program = await asyncio.to_thread(compile_submission, submission, self._able(submission.station))
         info = RunInfo(
             run=self._store.next_run(),
             name=submission.name or f"{program.protocol} on {program.cell.name}",
@@ -196,7 +177,7 @@ class Service:
             submitted_unix_s=self._clock.unix(),
             simulated=place.keeper.instrument.simulated,
         )
-        self._store.add_run(info, program, _provenance(submission, station))
+        self._store.add_run(info, program, provenance(submission, station))
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
         run.climate = self._climate(submission.station)
         run.change("queued")
@@ -360,17 +341,6 @@ class Service:
             return able
         return able.with_chamber(climate.chamber.temperature_min_K, climate.chamber.temperature_max_K)
 
-    @staticmethod
-    def _compile(submission: Submission, able: Capabilities) -> Program:
-        protocol = parse_protocol(
-            submission.protocol_text,
-            submission.protocol_file,
-            submission.settings,
-            included=submission.included,
-        )
-        cell: Cell = parse_cell(submission.cell_text, submission.cell_file)
-        return compile_program(protocol, cell, able)
-
     def _place(self, station: str) -> _Place:
         wired = self._config.station(station)
         return _Place(self._engine.keepers[wired.instrument], wired.channel - 1)
@@ -419,20 +389,3 @@ class Service:
                 f"the circuit of run {run.number} on {run.info.station} could not be confirmed open in "
                 f"{STOP_TIMEOUT_S:g} s; it is tried again and again, but look at the instrument now"
             ) from None
-
-
-def _provenance(submission: Submission, station: StationConfig) -> dict[str, str]:
-    """What a run's folder needs to describe itself."""
-    included = json.dumps(submission.included, sort_keys=True)
-    return {
-        **({"included": included} if submission.included else {}),
-        "protocol_text": submission.protocol_text,
-        "protocol_file": submission.protocol_file,
-        "protocol_sha256": hashlib.sha256(submission.protocol_text.encode()).hexdigest(),
-        "cell_text": submission.cell_text,
-        "cell_file": submission.cell_file,
-        "settings": ", ".join(f"{key}={value}" for key, value in submission.settings.items()),
-        "instrument": station.instrument,
-        "channel": str(station.channel),
-        "included": json.dumps(submission.included, ensure_ascii=False) if submission.included else "",
-    }
