@@ -125,7 +125,7 @@ class Daemon:
             instruments, self.store, self.recorder, self.clock, self.worker, chambers, draw_window
         )
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
-        self.archives = Archives(self.store, self.recorder, self.worker)
+        self.archives = Archives(self.store, self.recorder, self.worker, self.service.remember)
         self.last_request_s = self.clock.monotonic()
 
     @contextlib.asynccontextmanager

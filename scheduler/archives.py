@@ -6,6 +6,7 @@ changed here, since the daemon alone writes to it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from protocols.errors import NotFoundError
@@ -20,8 +21,12 @@ from storage.store import Store
 class Archives:
     """Takes runs in, and marks those whose samples are elsewhere."""
 
-    def __init__(self, store: Store, recorder: Recorder, worker: Worker) -> None:
+    def __init__(
+        self, store: Store, recorder: Recorder, worker: Worker, on_change: Callable[[RunInfo], None]
+    ) -> None:
+        """``on_change`` is told each run that has come or changed."""
         self._store = store
+        self._on_change = on_change
         self._recorder = recorder
         self._worker = worker
 
@@ -36,13 +41,16 @@ class Archives:
         async def in_worker(folder: Path, number: int, identity: str) -> Adopted:
             return await self._worker.run(prepare, folder, number, identity, is_new=is_new)
 
-        return await self._store.adopt(incoming, in_worker)
+        info = await self._store.adopt(incoming, in_worker)
+        self._on_change(info)
+        return info
 
     async def mark_archived(self, run: int, archived: Archived) -> RunInfo:
         """Remember that a run's samples have left the data folder. Raises NotAllowedError, StorageError."""
         info = self._store.mark_archived(run, archived)
         self._recorder.event(run, "note", None, {"archived": archived.model_dump(mode="json")})
         await self._recorder.commit()
+        self._on_change(info)
         return info
 
 

@@ -370,6 +370,10 @@ class Service:
             raise NotAllowedError(f"run {run} is {info.state}, not {' or '.join(sorted(states))}")
         return self._runs[run]
 
+    def remember(self, info: RunInfo) -> None:
+        """Take notice of a run that has ended, and is stored, as it is now."""
+        self._known[info.run] = info
+
     def _forget(self, run: ActiveRun) -> None:
         """A run has ended."""
         self._known[run.number] = run.info

@@ -26,6 +26,10 @@ from storage.tables import SealedFile
 from storage.verify import verify_folder
 
 
+EVERY_ROW = 2**62
+"""A journal row after all that will ever be: what is adopted is whole, whatever the journal may still hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Adopted:
     """A run's folder that is ready to be taken over."""
@@ -115,9 +119,9 @@ def _of_run(file: SealedFile, run: int, name: str) -> SealedFile:
 
 
 def sealed_rows(batch: Batch, files: Sequence[SealedFile], unix_s: float) -> None:
-    """Put the rows of a run's files into a batch. The run is whole in them: no journal row holds more."""
+    """Put the rows of a run's files into a batch. The run is whole in them."""
     for number, file in enumerate(files, 1):
-        row = parts.row_of(file, 0, unix_s, closes=number == len(files))
+        row = parts.row_of(file, EVERY_ROW, unix_s, closes=number == len(files))
         batch.put(tables.Part, {"run": file.run, "part": file.part}, **row)
 
 

@@ -62,6 +62,8 @@ def _database_faults(folder: Path) -> list[str]:
     try:
         engine = open_reader(folder)
     except StorageError as error:
+        if not (folder / DATABASE).exists():
+            raise
         return [str(error)]
     try:
         with engine.connect() as connection:

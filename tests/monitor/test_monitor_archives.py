@@ -209,7 +209,7 @@ def test_archive_and_restore_without_a_daemon(command: Command, tmp_path: Path) 
     (tmp_path / "service.toml").write_text(WITHOUT_INSTRUMENTS, encoding="utf-8")
     asyncio.run(make_data(tmp_path / "data", runs=2))
     command.json("archive", "1", "2", "-o", "both.tar", "--remove", folder=tmp_path)
-    assert not list((tmp_path / "data").rglob("*.parquet"))
+    assert not list((tmp_path / "data").rglob("samples*.parquet"))
     found = command.json("restore", "both.tar", folder=tmp_path)
     assert [(each["run"], each["restored"]) for each in found] == [(1, True), (2, True)]
     assert not any(command.json("verify", folder=tmp_path)["problems"].values())
