@@ -25,9 +25,8 @@ from storage.run_folder import RunFolder
 from storage.tables import SealedFile
 from storage.verify import verify_folder
 
-
 EVERY_ROW = 2**62
-"""A journal row after all that will ever be: what is adopted is whole, whatever the journal may still hold."""
+"""A journal row after all that will ever be: what is adopted is whole, whatever the journal still holds."""
 
 
 @dataclass(frozen=True, slots=True)
