@@ -27,7 +27,8 @@ def open_run(text: str, config: Path | None) -> tuple[RunReader, int]:
     from storage.run_folder import RunFolder
 
     if is_number(text):
-        return Reader(configuration(config).data), int(text)
+        reader = Reader(configuration(config).data)
+        return reader, reader.run(int(text)).run
     if not Path(text).is_dir():
         raise NotFoundError(f"{text!r} is neither the number of a run nor the folder of one")
     folder = RunFolder(Path(text))

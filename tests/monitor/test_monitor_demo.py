@@ -124,7 +124,7 @@ def _check_folder(results: Path) -> None:
     (folder,) = results.iterdir()
     figures = sorted(path.name for path in folder.glob("*.png"))
     assert figures == ["asymmetric_and_twin.png", *(f"run{number}.png" for number in range(1, 6))]
-    assert len(list(folder.rglob("*.parquet"))) == len(RUNS)
+    assert len(list(folder.rglob("samples*.parquet"))) == len(RUNS)
     assert not (folder / "data" / STATE_FILE).exists()
     checked = sandtime("verify", "--json", folder=folder)
     assert checked.returncode == 0, checked.stdout
