@@ -147,7 +147,7 @@ class SealingBench(Bench):
         try:
             await super()._shake()
         finally:
-            # The part that is being written comes to its end: a child process can't leave a busy worker behind.
+            # The part that is being written comes to its end: no child leaves a busy worker behind.
             self._left = range(0)
             await sealing
             worker.close()
