@@ -123,10 +123,10 @@ def test_a_sweep_that_misses_the_short_says_so(shorted: Path) -> None:
 
 
 def test_without_an_event_delays_are_against_the_present_setting(shorted: Path) -> None:
-    done = sandtime("replay", shorted, "--sweep", "short_circuit.confirm_s=3s:6s:2", folder=shorted.parent)
+    done = sandtime("replay", shorted, "--sweep", "short_circuit.confirm_s=1.8s:6s:2", folder=shorted.parent)
     assert done.returncode == 0, done.stderr
     assert "every verdict counts as a false alarm" in done.stdout
-    rows = replay(shorted, "--sweep", "short_circuit.confirm_s=3s:6s:2", folder=shorted.parent)["sweep"]
+    rows = replay(shorted, "--sweep", "short_circuit.confirm_s=1.8s:6s:2", folder=shorted.parent)["sweep"]
     assert rows[0]["delay_s"] == 0.0
     assert rows[0]["false_alarms"] == rows[0]["verdicts"] >= 1
 
