@@ -72,7 +72,7 @@ def test_ctrl_c_opens_the_circuit_and_leaves_no_daemon(bench: Lab) -> None:
         daemon = psutil.Process(json.loads((bench.data / STATE_FILE).read_text(encoding="utf-8"))["pid"])
         family = [daemon, *daemon.children(recursive=True)]
         os.killpg(process.pid, signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == 0, stderr
@@ -104,7 +104,7 @@ def test_run_uses_the_daemon_that_is_there(bench: Lab) -> None:
         bench.until(lambda: _current_flows(bench), "current flows")
         done = sandtime("stop", "1", "--json", folder=bench.folder)
         assert json.loads(done.stdout)["open_circuit_confirmed"]
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
     finally:
         process.kill()
     assert process.returncode == 0
@@ -129,7 +129,7 @@ def test_run_says_that_its_instrument_does_not_answer(tmp_path: Path) -> None:
         daemon = psutil.Process(json.loads((alone.data / STATE_FILE).read_text(encoding="utf-8"))["pid"])
         daemon.terminate()
         process.communicate()
-    daemon.wait(timeout=20)
+    daemon.wait(timeout=60)
 
 
 def test_the_progress_line_leaves_out_what_no_longer_holds() -> None:
