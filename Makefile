@@ -18,7 +18,7 @@ test: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks
 
-# The guards on the whole corpus of drawn cells: an hour.
+# The guards on the whole corpus of drawn cells: three hours on two idle cores.
 bench-detection: .venv/.dev
 	$(BIN)/python -m benchmarks.detection --seeds held-out --cost --lab-share 0.25 --write docs/detection_benchmark.md
 
