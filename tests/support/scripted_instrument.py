@@ -46,7 +46,7 @@ from scheduler.run import ActiveRun
 from storage.store import Store
 from storage.tables import StoredEvent, TicketState
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 AREA_M2 = 1e-4
 OHM = 100.0
 CURRENT_A = 1e-3
