@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow
-from pyarrow import dataset, fs, parquet
+from pyarrow import dataset, fs
 
 from protocols.errors import StorageError
 from protocols.measurements import SAMPLE
-from protocols.program import Program
-from storage.bdf import LOSSLESS, Clock, CycleCounter, StepCounter
+from storage.bdf import LOSSLESS
 from storage.columns import Columns
 from storage.flat import TABLES, FlatRow, Kind
+from storage.numbering import Numbering
 
 TYPES: dict[Kind, Any] = {
     "whole": pyarrow.int64(),
@@ -85,40 +85,9 @@ def samples(
     return pyarrow.concat_tables([stored, fresh])
 
 
-class Numbering:
-    """Gives samples that follow one another the columns of a sealed file."""
-
-    def __init__(self, program: Program, clock: Clock, before: Path | None = None) -> None:
-        """``before``: the sealed file whose samples come before them, if there is one."""
-        self._clock = clock
-        last = _last_row(before) if before is not None else None
-        if last is None:
-            self._steps, self._cycles = StepCounter(), CycleCounter(program)
-        else:
-            self._steps = StepCounter(last["step_count"], (last["step_id"], last["visit"]))
-            self._cycles = CycleCounter(program, last["cycle_count"])
-
-    def batches(self, pieces: Iterable[Columns]) -> Iterator[Any]:
-        """Yield record batches (:data:`SAMPLES`)."""
-        for piece in pieces:
-            columns = {
-                **{LOSSLESS[name]: values for name, values in piece.items()},
-                "unix_time_second": self._clock(piece["t_s"]),
-                "cycle_count": self._cycles.count(piece),
-                "step_count": self._steps.count(piece),
-            }
-            arrays = [pyarrow.array(np.ascontiguousarray(columns[name])) for name in SAMPLES.names]
-            yield pyarrow.record_batch(arrays, schema=SAMPLES)
-
-
-def _last_row(path: Path) -> dict[str, int] | None:
-    names = ["step_count", "cycle_count", "step_id", "visit"]
-    try:
-        with parquet.ParquetFile(path) as file:
-            for group in reversed(range(file.num_row_groups)):
-                table = file.read_row_group(group, columns=names)
-                if table.num_rows:
-                    return {name: table[name][-1].as_py() for name in names}
-    except (OSError, pyarrow.ArrowException) as error:
-        raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
-    return None
+def batches(numbering: Numbering, pieces: Iterable[Columns]) -> Iterator[Any]:
+    """Yield pieces of samples that follow one another as record batches (:data:`SAMPLES`)."""
+    for piece in pieces:
+        columns = numbering.complete(piece)
+        arrays = [pyarrow.array(np.ascontiguousarray(columns[name])) for name in SAMPLES.names]
+        yield pyarrow.record_batch(arrays, schema=SAMPLES)

@@ -20,6 +20,7 @@ from protocols.program import Program
 from protocols.records import RunInfo
 from storage import bdf
 from storage.flat import TABLES
+from storage.numbering import Numbering
 from storage.reader import Reader
 from storage.snapshot import Snapshot
 
@@ -136,8 +137,8 @@ class OpenedRun:
         clock = self._reader.clock(self.number)
         with self._snapshot() as snapshot:
             files = snapshot.files(self.number)
-            numbering = arrow.Numbering(self.program, clock, files[-1][1] if files else None)
-            live = numbering.batches(snapshot.live(self.number))
+            numbering = Numbering(self.program, clock, files[-1][1] if files else None)
+            live = arrow.batches(numbering, snapshot.live(self.number))
             return arrow.samples(files, live, columns, t0, t1)
 
 

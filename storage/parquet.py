@@ -69,11 +69,14 @@ def read_named(path: Path, names: Sequence[str], t0: float, t1: float) -> Iterat
                 yield {name: table[name].to_numpy() for name in names}
 
 
-def last_row(path: Path, columns: Sequence[str]) -> tuple[int, ...]:
-    """Return integer columns, named as in the file, of its last row. Raises StorageError."""
+def last_row(path: Path, columns: Sequence[str]) -> tuple[int, ...] | None:
+    """Return whole numbers, named as in the file, of its last row; None: no rows. Raises StorageError."""
     with _opened(path) as file:
-        table = file.read_row_group(file.num_row_groups - 1, columns=list(columns))
-        return tuple(int(table[name][-1].as_py()) for name in columns)
+        for number in reversed(range(file.num_row_groups)):
+            table = file.read_row_group(number, columns=list(columns))
+            if table.num_rows:
+                return tuple(int(table[name][-1].as_py()) for name in columns)
+    return None
 
 
 def column_names(path: Path) -> list[str]:
@@ -100,16 +103,6 @@ def _described(schema: Any, about: Mapping[str, object] | None) -> Any:
         told = {"unit": unit, "description": description or unit}
         schema = schema.set(place, field.with_metadata(told)) if unit else schema
     return schema if about is None else schema.with_metadata({ABOUT: to_json(about)})
-
-
-def names(path: Path) -> list[str]:
-    """Return the names of a file's columns. Raises StorageError."""
-    from pyarrow import ArrowException, parquet
-
-    try:
-        return list(parquet.read_schema(path).names)
-    except (OSError, ArrowException) as error:
-        raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
 
 
 def _options(group: Columns) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from protocols.errors import SandtimeError, StorageError, UsageError
 from storage.flat import TABLES
+from storage.numbering import Numbering
 from storage.reader import Reader
 from storage.snapshot import Snapshot
 
@@ -166,8 +167,8 @@ class Query:
         def batches() -> Iterator[Any]:
             before = self._snapshot.files(run)
             program, clock = self._reader.program(run), self._reader.clock(run)
-            numbering = arrow.Numbering(program, clock, before[-1][1] if before else None)
-            return numbering.batches(self._snapshot.live(run))
+            numbering = Numbering(program, clock, before[-1][1] if before else None)
+            return arrow.batches(numbering, self._snapshot.live(run))
 
         return batches
 

@@ -135,7 +135,7 @@ def columns_of(paths: Iterable[Path]) -> list[str]:
     from storage import parquet
 
     for path in paths:
-        return parquet.names(path)
+        return parquet.column_names(path)
     return []
 
 

@@ -18,11 +18,12 @@ from protocols.errors import StorageError
 from protocols.measurements import COLUMNS, SAMPLE
 from protocols.records import ENDED
 from storage import parquet, parts, rollup_files
-from storage.bdf import LOSSLESS, CycleCounter, StepCounter
+from storage.bdf import LOSSLESS
 from storage.chunks import CHUNK_SAMPLES
 from storage.columns import Columns, length, regroup
 from storage.describe import provenance
 from storage.files import make_folder, run_folder, sha256, whole_file
+from storage.numbering import Numbering
 from storage.reader import Reader
 from storage.rollup_files import Builder
 from storage.run_files import describe_run
@@ -90,10 +91,11 @@ def _write(folder: Path, reader: Reader, known: list[SealedFile], run: int, stop
     make_folder(path.parent, folder)
     covered, minutes, written = Covered(run), Builder(), Checksum()
     kept = _kept(reader, run, minutes.of(covered.of(_pieces(reader, run, first, stop))))
-    completed = _completed(kept, reader, run, _counters(folder, reader, run, known))
+    before = folder / known[-1].file if known else None
+    numbering = Numbering(reader.program(run), reader.clock(run), before)
     about = provenance(reader, run, part=number, first=first, samples=stop - first)
     with whole_file(path) as draft:
-        columns = parquet.write(draft, written.of(completed), about)
+        columns = parquet.write(draft, written.of(map(numbering.complete, kept)), about)
         compare(draft, written)
         checksum = sha256(draft)
         _refuse_changes(reader, known, run, first + covered.n == stop)
@@ -141,32 +143,6 @@ def _kept(reader: Reader, run: int, pieces: Iterable[Columns]) -> Iterator[Colum
     whole = [(v.event_s - AROUND_VERDICT_S, v.time_s + AROUND_VERDICT_S) for v in reader.verdicts(run)]
     kept = recording.thin(regroup(pieces, COLUMNS, ROW_GROUP), whole)
     return regroup(kept, COLUMNS, ROW_GROUP)
-
-
-Counters = tuple[StepCounter, CycleCounter]
-
-
-def _completed(groups: Iterable[Columns], reader: Reader, run: int, counters: Counters) -> Iterator[Columns]:
-    """Add BDF's columns that follow from the stored ones, all under the names that the file has."""
-    steps, cycles = counters
-    to_unix = reader.clock(run)
-    for group in groups:
-        yield {
-            **{LOSSLESS[name]: values for name, values in group.items()},
-            "unix_time_second": to_unix(group["t_s"]),
-            "cycle_count": cycles.count(group),
-            "step_count": steps.count(group),
-        }
-
-
-def _counters(folder: Path, reader: Reader, run: int, known: list[SealedFile]) -> Counters:
-    """Return what counts steps and cycles on from the parts before."""
-    program = reader.program(run)
-    if not known or not known[-1].last:
-        return StepCounter(), CycleCounter(program)
-    last = np.frombuffer(known[-1].last, dtype=SAMPLE)[0]
-    steps, cycle = parquet.last_row(folder / known[-1].file, ("step_count", "cycle_count"))
-    return StepCounter(steps, (int(last["step"]), int(last["visit"]))), CycleCounter(program, cycle)
 
 
 def compare(path: Path, written: Checksum) -> None:

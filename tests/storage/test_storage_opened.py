@@ -15,6 +15,7 @@ from pyarrow import parquet
 import storage
 from protocols.errors import NotFoundError, StorageError
 from storage import arrow
+from storage.numbering import Numbering
 from storage.reader import Reader
 from storage.store import Store
 
@@ -77,9 +78,9 @@ def test_numbers_go_on_where_a_sealed_file_ended(folder: Path, tmp_path: Path) -
     samples = reader.samples(LIVE)
     first, second = ({name: values[part] for name, values in samples.items()} for part in HALVES)
     sealed_before = tmp_path / "before.parquet"
-    before = pyarrow.Table.from_batches(arrow.Numbering(program, clock).batches([first]))
+    before = pyarrow.Table.from_batches(arrow.batches(Numbering(program, clock), [first]))
     parquet.write_table(before, sealed_before, row_group_size=100)
-    [after] = arrow.Numbering(program, clock, sealed_before).batches([second])
+    [after] = arrow.batches(Numbering(program, clock, sealed_before), [second])
     whole = storage.open_run(folder, LIVE).arrow()
     assert pyarrow.concat_tables([before, pyarrow.Table.from_batches([after])]).equals(whole)
 
