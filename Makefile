@@ -20,7 +20,7 @@ bench: .venv/.dev
 
 # The guards on the whole corpus of drawn cells: three hours on two idle cores.
 bench-detection: .venv/.dev
-	$(BIN)/python -m benchmarks.detection --seeds held-out --cost --lab-share 0.25 --write docs/detection_benchmark.md
+	$(BIN)/python -m benchmarks.detection --seeds held-out --cost --lab-share 0.25 --keep .venv/.detection --write docs/detection_benchmark.md
 
 soak: .venv/.dev
 	$(BIN)/python -m pytest -m soak --timeout 7200

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.kramers_kronig import summarize
-from benchmarks.detection import report
+from benchmarks.detection import corpus, report
 from benchmarks.detection.bench import Bench
 from benchmarks.detection.classes import CLASSES, Drawn, draw
 from benchmarks.detection.full_cells import FullRun
@@ -189,3 +190,15 @@ def test_a_run_is_scored_reported_and_drawn(tmp_path: Path) -> None:
     assert all(result.after["stop"].samples <= 60 for result in results)
     show("hard-1Hz", 0, "development", tmp_path / "run.png")
     assert (tmp_path / "run.png").stat().st_size > 0
+
+
+def test_an_interrupted_benchmark_goes_on_where_it_was(tmp_path: Path) -> None:
+    some = partial(corpus.run, ["open"], seeds="development", jobs=1, lab_share=0.0, keep=tmp_path)
+    first = list(some(share=1 / 2000))
+    (file,) = tmp_path.iterdir()
+    with file.open("a") as torn:
+        torn.write('{"corpus": "op')
+    more = list(some(share=2 / 2000))
+    assert more[0] == first[0]
+    assert [scored.number for scored in more] == [0, 1]
+    assert len(file.read_text().splitlines()) == 2
