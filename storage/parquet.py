@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from protocols.errors import StorageError
 from protocols.measurements import SAMPLE
@@ -16,6 +22,8 @@ from storage.files import to_json
 COMPRESSION_LEVEL = 6
 TIME = LOSSLESS["t_s"]
 """The column whose limits say which row groups are to be read."""
+FOOTERS = 64
+"""So many files' footers stay in memory: 0.3 MB each for a year at 1 Hz."""
 ABOUT = b"sandtime"
 """Key of what a file says about itself, as JSON; each column says its unit and its description besides."""
 
@@ -60,13 +68,12 @@ def read_named(path: Path, names: Sequence[str], t0: float, t1: float) -> Iterat
 
     Raises StorageError.
     """
-    with _opened(path) as file:
-        place = file.schema_arrow.get_field_index(TIME)
-        for number in range(file.num_row_groups):
-            if _overlaps(file.metadata.row_group(number).column(place).statistics, t0, t1):
-                # A few columns of one row group: handing them to threads costs more than it saves.
-                table = file.read_row_group(number, columns=list(names), use_threads=False)
-                yield {name: table[name].to_numpy() for name in names}
+    footer = _footer(path)
+    with _opened(path, footer.metadata) as file:
+        for number in np.flatnonzero((footer.t1_s >= t0) & (footer.t0_s <= t1)).tolist():
+            # A few columns of one row group: handing them to threads costs more than it saves.
+            table = file.read_row_group(number, columns=list(names), use_threads=False)
+            yield {name: table[name].to_numpy() for name in names}
 
 
 def last_row(path: Path, columns: Sequence[str]) -> tuple[int, ...] | None:
@@ -85,15 +92,48 @@ def column_names(path: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """What stands at the end of a file, and between which run times each row group lies, if that is known."""
+
+    metadata: Any
+    t0_s: NDArray[np.float64]
+    t1_s: NDArray[np.float64]
+
+
+def _footer(path: Path) -> _Footer:
+    """Return the footer of a file, from memory if it was read not long ago. Raises StorageError."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _read_footer(path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@functools.lru_cache(maxsize=FOOTERS)
+def _read_footer(path: Path, *version: int) -> _Footer:
+    """Read the footer of a file as it is now: that of a year at 1 Hz has hundreds of row groups."""
+    with _opened(path) as file:
+        place = file.schema_arrow.get_field_index(TIME)
+        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        limits = [_limits(group.column(place).statistics) for group in groups]
+        t0_s, t1_s = np.array(limits, dtype=np.float64).reshape(-1, 2).T
+        return _Footer(file.metadata, t0_s, t1_s)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, metadata: Any = None) -> Iterator[Any]:
     from pyarrow import ArrowException, parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, metadata=metadata) as file:
             yield file
     except (OSError, ArrowException) as error:
-        raise StorageError(f"{path} cannot be read: {error}. Restore it from a backup.") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> StorageError:
+    return StorageError(f"{path} cannot be read: {error}. Restore it from a backup.")
 
 
 def _described(schema: Any, about: Mapping[str, object] | None) -> Any:
@@ -115,5 +155,6 @@ def _options(group: Columns) -> dict[str, Any]:
     }
 
 
-def _overlaps(limits: Any, t0: float, t1: float) -> bool:
-    return limits is None or not limits.has_min_max or (limits.max >= t0 and limits.min <= t1)
+def _limits(statistics: Any) -> tuple[float, float]:
+    known = statistics is not None and statistics.has_min_max
+    return (statistics.min, statistics.max) if known else (-math.inf, math.inf)
