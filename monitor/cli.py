@@ -21,6 +21,7 @@ from monitor.commands import (
     live,
     published,
     query,
+    queueing,
     replay,
     why,
 )
@@ -41,6 +42,7 @@ for module in (
     cells,
     exchange,
     live,
+    queueing,
     replay,
     data,
     compaction,

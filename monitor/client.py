@@ -24,11 +24,16 @@ from protocols.errors import (
     UnreachableError,
 )
 from protocols.laboratory import Calibration
+from protocols.queueing import Maintenance
 from protocols.records import Archived, RunInfo
 from scheduler.requests import (
     STATE_FILE,
     Adoption,
     CalibrationRequest,
+    MaintenanceRequest,
+    Order,
+    QueueReply,
+    QueueRow,
     RunReply,
     StatusReply,
     StopOutcome,
@@ -87,6 +92,41 @@ class Client:
     def submit(self, submission: Submission) -> RunReply:
         """Check, store and queue a run."""
         return RunReply.model_validate(self._call("POST", "/api/v1/runs", submission.model_dump()))
+
+    def submit_all(self, order: Order) -> list[RunReply]:
+        """Queue runs, all of them or none."""
+        return TypeAdapter(list[RunReply]).validate_python(
+            self._call("POST", "/api/v1/queue", order.model_dump(mode="json"))
+        )
+
+    def preview(self, order: Order) -> list[QueueRow]:
+        """Return where and when runs would run, if they were submitted now."""
+        return TypeAdapter(list[QueueRow]).validate_python(
+            self._call("POST", "/api/v1/queue/preview", order.model_dump(mode="json"))
+        )
+
+    def queue(self) -> QueueReply:
+        """Return what has a station and what waits, in order."""
+        return QueueReply.model_validate(self._call("GET", "/api/v1/queue"))
+
+    def move(self, run: int, priority: int) -> QueueReply:
+        """Give a run that waits another priority."""
+        reply = self._call("POST", f"/api/v1/runs/{run}/priority", {"priority": priority})
+        return QueueReply.model_validate(reply)
+
+    def cancel(self, run: int) -> list[StopOutcome]:
+        """End a run that has not started, and those of its series that come after it."""
+        return TypeAdapter(list[StopOutcome]).validate_python(
+            self._call("POST", f"/api/v1/runs/{run}/cancel")
+        )
+
+    def begin_maintenance(self, request: MaintenanceRequest) -> Maintenance:
+        """Let no run start on a station or an instrument; what runs goes on."""
+        return Maintenance.model_validate(self._call("POST", "/api/v1/maintenance", request.model_dump()))
+
+    def end_maintenance(self, name: str) -> Maintenance:
+        """Let runs start there again."""
+        return Maintenance.model_validate(self._call("DELETE", f"/api/v1/maintenance/{quote(name)}"))
 
     def stop(self, run: int, reason: str = "stopped by a person") -> StopOutcome:
         """Open the circuit of a run and wait for the confirmation."""

@@ -53,7 +53,9 @@ class Publisher:
         self._events: deque[StoredEvent] = deque(maxlen=MAX_EVENTS)
         self._storage = StorageInfo()
         self._storage_changed = False
-        self._states: dict[str, dict[str, object]] = {run.station: _state_message(run) for run in known}
+        self._states: dict[str, dict[str, object]] = {
+            run.station: _state_message(run) for run in known if run.station
+        }
 
     def samples(self, live: LiveBlock) -> None:
         """Take one poll's samples; returns at once."""
@@ -138,7 +140,8 @@ class Publisher:
 
     async def _publish_event(self, client: aiomqtt.Client, stored: StoredEvent) -> None:
         run = stored.run
-        station = "" if run is None else f"{self._info(run).station}/"
+        name = "" if run is None else self._info(run).station
+        station = f"{name}/" if name else ""
         event = stored.event
         message: dict[str, object] = {
             "id": stored.id,
@@ -149,8 +152,8 @@ class Publisher:
             **event.data,
         }
         await self._publish(client, f"{station}event", message, qos=1)
-        if event.kind == "state":
-            self._states[station.rstrip("/")] = message
+        if event.kind == "state" and name:
+            self._states[name] = message
             await self._publish(client, f"{station}state", message, qos=1, retain=True)
 
     async def _publish_samples(self, client: aiomqtt.Client) -> None:

@@ -119,8 +119,13 @@ class RunInfo(Frozen):
     run: int
     name: str
     station: str
+    """Empty while it waits for whichever of its ``candidates`` is free first."""
+    candidates: tuple[str, ...] = ()
+    """Stations that it may get; empty once it has one."""
     protocol: str
     cell: str
+    cell_identity: str = ""
+    """What is written on the cell; empty if its file does not say."""
     state: RunState
     reason: str = ""
     """Why it is in this state, one sentence."""

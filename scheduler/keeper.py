@@ -83,14 +83,25 @@ class Keeper:
                 run.give_up(str(error))
         self._wake.set()
 
-    def withdraw(self, run: ActiveRun, reason: str) -> bool:
-        """End a run that was never started; returns whether it still could be withdrawn."""
+    @property
+    def pace(self) -> float:
+        """How much faster than ours the instrument's clock runs, as far as it is simulated."""
+        return self._pace.ratio if self.instrument.simulated else 1.0
+
+    def take_back(self, run: ActiveRun) -> bool:
+        """Forget a run that was never started, if it still can be; returns whether it could."""
         entry = next((entry for entry in self._to_start if entry[1] is run and run.ticket is None), None)
         if entry is None:
             return False
         self._to_start.remove(entry)
         self.runs.pop(entry[0], None)
         run.held = False
+        return True
+
+    def withdraw(self, run: ActiveRun, reason: str) -> bool:
+        """End a run that was never started; returns whether it still could be withdrawn."""
+        if not self.take_back(run):
+            return False
         run.change("stopped", reason)
         self._on_end(run)
         return True

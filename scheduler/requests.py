@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from protocols.frozen import Frozen
+from protocols.queueing import PRIORITY_MAX, Maintenance
 from protocols.records import RunInfo, RunState
 
 STATE_FILE = "daemon.json"
@@ -23,11 +24,17 @@ class Submission(Frozen):
     protocol_file: str = "protocol.yaml"
     cell_text: str
     cell_file: str = "cell.yaml"
-    station: str
+    station: str = ""
+    """Empty: any that can do it."""
     name: str = ""
     settings: dict[str, str] = {}
     included: dict[str, str] = {}
     """The texts of the files that the protocol includes, by name."""
+    priority: int = Field(default=0, ge=-PRIORITY_MAX, le=PRIORITY_MAX)
+    needs: tuple[str, ...] = ()
+    """What it asks of its station, as ``eis:7MHz`` (:mod:`protocols.wishes`)."""
+    chamber: str = ""
+    not_before_unix_s: float | None = None
 
 
 class CalibrationRequest(Frozen):
@@ -130,3 +137,65 @@ class StatusReply(Frozen):
     instruments: list[InstrumentInfo]
     chambers: list[ChamberInfo] = []
     runs: list[RunInfo]
+    maintenance: list[Maintenance] = []
+
+
+class Order(Frozen):
+    """Runs that are submitted together: all of them are taken, or none."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    series: tuple[tuple[Submission, ...], ...] = Field(min_length=1)
+    """Each: what runs one after the other, on one station, for one cell."""
+
+
+class PriorityRequest(Frozen):
+    """A run's new priority."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    priority: int = Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)
+
+
+class MaintenanceRequest(Frozen):
+    """What is to be in maintenance."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    name: str
+    reason: str = Field(min_length=1)
+    until_unix_s: float | None = None
+
+
+class QueueRow(Frozen):
+    """A run of the queue as the faces see it, or one that might be submitted."""
+
+    run: int | None
+    """None: it is not submitted."""
+    name: str
+    protocol: str
+    cell: str
+    state: RunState
+    priority: int = 0
+    gained: int = 0
+    """Levels of priority that it has gained by waiting."""
+    station: str = ""
+    candidates: tuple[str, ...] = ()
+    wants: str = ""
+    """What it asks of its station, in words."""
+    after: int | None = None
+    """The run of the same series that has to finish before."""
+    not_before_unix_s: float | None = None
+    waits_for: str = ""
+    expected_station: str = ""
+    expected_start_unix_s: float | None = None
+    """None: nobody knows, since a person has to do something before."""
+    expected_end_unix_s: float | None = None
+    """At most."""
+
+
+class QueueReply(Frozen):
+    """The queue: what runs, then what waits, in order."""
+
+    runs: list[QueueRow]
+    maintenance: list[Maintenance] = []

@@ -5,33 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 
-from protocols.capabilities import Capabilities
-from protocols.errors import BusyError, InstrumentError, NotAllowedError, SandtimeError, StorageError
+from protocols.errors import InstrumentError, NotAllowedError
 from protocols.laboratory import Calibration
+from protocols.queueing import Maintenance
 from protocols.records import ENDED, RunInfo, RunState
 from scheduler.audit import UNKNOWN, AuditLog
-from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.clock_watch import ClockWatch
 from scheduler.config import ServiceConfig
+from scheduler.dispatcher import CANCELLED, Dispatcher
 from scheduler.engine import Engine
-from scheduler.keeper import Keeper
-from scheduler.queue import StationQueue
+from scheduler.queue_view import QueueView
 from scheduler.recorder import Recorder
 from scheduler.recovery import rebuild
 from scheduler.requests import (
     CalibrationRequest,
     ChamberInfo,
     InstrumentInfo,
+    MaintenanceRequest,
+    Order,
     StopOutcome,
     StorageInfo,
     Submission,
 )
+from scheduler.requeue import Requeue
 from scheduler.run import ActiveRun
+from scheduler.stations import Place, Stations
 from scheduler.storage_watch import StorageWatch, free_bytes
-from scheduler.submissions import compile_submission, provenance
 from storage.held import HeldReader
 from storage.reader import Reader
 from storage.store import Store
@@ -39,12 +40,6 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    keeper: Keeper
-    channel: int
 
 
 class Service:
@@ -67,7 +62,17 @@ class Service:
         )
         self.storage.on_change(self._storage_changed)
         self._clock_watch = ClockWatch(clock, self._clock_stepped)
-        self._queues = {name: StationQueue(name) for name in config.stations}
+        self.stations = Stations(config, engine)
+        self.dispatcher = Dispatcher(
+            self.stations,
+            store,
+            recorder,
+            clock,
+            self.audit,
+            self._runs,
+            lambda: self.storage.why_no_start,
+        )
+        self.queue = QueueView(self.dispatcher, clock)
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
         engine.on_end(self._run_ended)
@@ -75,64 +80,56 @@ class Service:
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
+            requeue = Requeue(self.dispatcher, reader)
+            await requeue.begin()
             for info in reader.runs():
                 self._known[info.run] = info
-                if info.state == "protected" and not info.acknowledged and info.station in self._queues:
-                    self._queues[info.station].occupy(info.run)
-                    self._queues[info.station].leave(info)
                 if info.state in ENDED:
-                    continue
-                await self._recover_one(info, reader)
+                    requeue.ended(info)
+                else:
+                    await self._recover_one(info, reader, requeue)
+            requeue.end(self._known)
         for station in self._config.known_stations(self._clock.unix()):
             self._store.see_station(station)
         await self._recorder.durable()
 
-    async def _recover_one(self, info: RunInfo, reader: Reader) -> None:
+    async def _recover_one(self, info: RunInfo, reader: Reader, requeue: Requeue) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
             run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
-            run.climate = self._climate(info.station)
+            run.climate = self.stations.climate(info.station)
             self._runs[info.run] = run
-            self._put_back(run)
+            await requeue.put_back(run)
         except Exception as error:
             self._runs.pop(info.run, None)
             message = f"run {info.run} can't be taken over: {error}"
             log.exception("%s", message)
             self._recorder.event(info.run, "alarm", None, {"message": message})
-            if info.station in self._queues:
-                self._queues[info.station].occupy(info.run)
+            if info.station in self.dispatcher.queue.stations:
+                self.dispatcher.queue.occupy(info.station, info.run, info.cell)
 
     def begin(self) -> None:
         """Every instrument was looked at: waiting runs may start."""
         self.ready = True
-        self.start_waiting()
+        self.dispatcher.begin()
 
     async def watch(self) -> None:
-        """Watch the disk and the computer's clock, for ever."""
+        """Watch the disk, the computer's clock and the times of the queue, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.storage.keep(), name="watch storage")
             group.create_task(self._clock_watch.keep(), name="watch the clock")
+            group.create_task(self.dispatcher.keep(), name="start runs at their time")
 
     @property
     def storing(self) -> bool:
         """Whether commits succeed."""
         return self._recorder.storing
 
-    def start_waiting(self) -> None:
-        """Start what may start on every free station."""
-        if self.storage.why_no_start:
-            return
-        for name, queue in self._queues.items():
-            number = queue.next()
-            if number is not None:
-                place = self._place(name)
-                place.keeper.submit(place.channel, self._runs[number])
-
     def _storage_changed(self, info: StorageInfo) -> None:
         if info.state != "failing":
             self._engine.finish_again()
-        if self.ready and info.starts:
-            self.start_waiting()
+        if info.starts:
+            self.dispatcher.start_waiting()
 
     def _end_safely(self, reason: str) -> None:
         """Open every circuit for good; what is paused or was never started needs nothing."""
@@ -151,50 +148,8 @@ class Service:
 
     async def submit(self, submission: Submission, who: str = UNKNOWN) -> RunInfo:
         """Check, compile, store and queue a run. Raises InvalidFileError, NotAllowedError, StorageError."""
-        asked = {"protocol_file": submission.protocol_file, "station": submission.station}
-        try:
-            return await self._submit(submission, who, asked)
-        except SandtimeError as error:
-            self.audit.note(who, "submit", None, **asked, error=str(error))
-            raise
-
-    async def _submit(self, submission: Submission, who: str, asked: dict[str, str]) -> RunInfo:
-        if not self._recorder.storing:
-            raise StorageError(
-                f"nothing can be stored at present, so no run is taken: {self._recorder.storage_problem}. "
-                "Submit it again when `sandtime status` shows that storing works."
-            )
-        station = self._config.station(submission.station)
-        place = self._place(submission.station)
-        program = await asyncio.to_thread(compile_submission, submission, self._able(submission.station))
-        info = RunInfo(
-            run=self._store.next_run(),
-            name=submission.name or f"{program.protocol} on {program.cell.name}",
-            station=submission.station,
-            protocol=program.protocol,
-            cell=program.cell.name,
-            state="queued",
-            submitted_unix_s=self._clock.unix(),
-            simulated=place.keeper.instrument.simulated,
-        )
-        self._store.add_run(info, program, provenance(submission, station))
-        run = ActiveRun(info, program, self._store, self._recorder, self._clock)
-        run.climate = self._climate(submission.station)
-        run.change("queued")
-        self.audit.note(who, "submit", info.run, **asked)
-        await self._store_new(run)
-        self._runs[info.run] = run
-        self._queues[submission.station].add(info.run)
-        self.start_waiting()
-        return self.info(info.run)
-
-    async def _store_new(self, run: ActiveRun) -> None:
-        try:
-            await self._recorder.commit()
-        except StorageError:
-            # It waits in memory for a later commit: a later daemon must not start what was refused here.
-            run.change("failed", "it could not be stored when it was submitted")
-            raise
+        (info,) = await self.dispatcher.submit(Order(series=((submission,),)), who)
+        return info
 
     def infos(self) -> list[RunInfo]:
         """Return every run, the oldest first."""
@@ -208,11 +163,27 @@ class Service:
 
     def waits_for(self, run: int) -> str:
         """Say what a run waits for; empty if it does not."""
-        info = self.info(run)
-        queue = self._queues.get(info.station)
-        if queue is not None and queue.is_next(run) and self.storage.why_no_start:
-            return self.storage.why_no_start
-        return info.waits_for or ("" if queue is None else queue.why_waiting(run))
+        return self.info(run).waits_for or self.queue.why(run)
+
+    async def cancel(self, run: int, who: str = UNKNOWN) -> list[StopOutcome]:
+        """End a run that has not started, and those of its series that come after it.
+
+        Raises NotAllowedError if it has started, StorageError.
+        """
+        with self.audit.asked(who, "cancel", run):
+            return [await self._stop(number, CANCELLED) for number in self.dispatcher.cancellable(run)]
+
+    async def begin_maintenance(self, request: MaintenanceRequest, who: str = UNKNOWN) -> Maintenance:
+        """Let nothing start on a station or an instrument. Raises InvalidFileError, NotAllowedError."""
+        begun = await self.dispatcher.maintenance.begin(request, who)
+        self.dispatcher.take_back()
+        return begun
+
+    async def end_maintenance(self, name: str, who: str = UNKNOWN) -> Maintenance:
+        """Let runs start there again. Raises NotAllowedError if it is not in maintenance."""
+        ended = await self.dispatcher.maintenance.end(name, who)
+        self.dispatcher.start_waiting()
+        return ended
 
     def instruments(self) -> list[InstrumentInfo]:
         """Return every instrument of service.toml."""
@@ -239,7 +210,7 @@ class Service:
         began = self._clock.monotonic()
         info = self.info(run)
         active = self._runs.get(run)
-        if active is not None and self._queues[info.station].remove(run):
+        if active is not None and self.dispatcher.remove(run):
             active.change("stopped", reason)
             self._forget(active)
             await self._recorder.durable()
@@ -303,6 +274,7 @@ class Service:
         active = self._alive(run, {"paused"})
         if self.storage.why_no_start:
             raise NotAllowedError(f"run {run} can't go on: it waits for {self.storage.why_no_start}")
+        self.dispatcher.maintenance.refuse(active.info.station)
         self._place(active.info.station).keeper.resume(active)
         return active.snapshot()
 
@@ -313,8 +285,7 @@ class Service:
 
     async def _acknowledge(self, run: int) -> RunInfo:
         info = self.info(run)
-        queue = self._queues.get(info.station)
-        held = queue is not None and queue.occupant == run and queue.needs_acknowledgement
+        held = self.dispatcher.queue.needs_acknowledgement(run)
         if info.state != "protected" and not held:
             raise NotAllowedError(f"run {run} is {info.state}; nothing waits for its acknowledgement")
         info = info.model_copy(update={"acknowledged": True})
@@ -322,8 +293,7 @@ class Service:
         self._known[run] = info
         self._recorder.event(run, "note", None, {"acknowledged": True})
         await self._recorder.durable()
-        self._queues[info.station].acknowledge(run)
-        self.start_waiting()
+        self.dispatcher.acknowledge(run)
         return info
 
     async def calibrate(self, request: CalibrationRequest, who: str = UNKNOWN) -> Calibration:
@@ -333,36 +303,8 @@ class Service:
         await self._recorder.commit()
         return calibration
 
-    def _able(self, station: str) -> Capabilities:
-        """Return what a station can do: its channel, and its chamber if it has one."""
-        place, climate = self._place(station), self._climate(station)
-        able = place.keeper.instrument.capabilities(place.channel)
-        if climate is None:
-            return able
-        return able.with_chamber(climate.chamber.temperature_min_K, climate.chamber.temperature_max_K)
-
-    def _place(self, station: str) -> _Place:
-        wired = self._config.station(station)
-        return _Place(self._engine.keepers[wired.instrument], wired.channel - 1)
-
-    def _climate(self, station: str) -> Climate | None:
-        """Return the climate of the chamber that a station's cell is in, if there is one."""
-        wired = self._config.stations.get(station)
-        return None if wired is None or wired.chamber is None else self._engine.climates[wired.chamber]
-
-    def _put_back(self, run: ActiveRun) -> None:
-        if run.info.station not in self._queues:
-            raise BusyError(
-                f"run {run.number} is on station {run.info.station}, which service.toml no longer has; "
-                "put the station back, or move the data folder away"
-            )
-        queue = self._queues[run.info.station]
-        if run.ticket is None:
-            queue.add(run.number)
-            return
-        queue.occupy(run.number)
-        place = self._place(run.info.station)
-        place.keeper.adopt(place.channel, run)
+    def _place(self, station: str) -> Place:
+        return self.stations.place(station)
 
     def _alive(self, run: int, states: set[RunState]) -> ActiveRun:
         info = self.info(run)
@@ -381,8 +323,7 @@ class Service:
 
     def _run_ended(self, run: ActiveRun) -> None:
         self._forget(run)
-        self._queues[run.info.station].leave(run.info)
-        self.start_waiting()
+        self.dispatcher.leave(run.info)
 
     async def _until_open(self, run: ActiveRun) -> None:
         try:

@@ -19,6 +19,8 @@ from protocols.laboratory import (
     KnownStation,
 )
 from protocols.program import Program
+from protocols.queueing import Maintenance, Request
+from protocols.records import ENDED
 from storage import tables
 from storage.batch import Batch
 from storage.files import to_json
@@ -67,6 +69,16 @@ def put_station(batch: Batch, seen: KnownStation) -> None:
     """Queue how a station is wired."""
     key = seen.model_dump(include={"name", "instrument", "channel", "chamber"})
     batch.put(tables.Station, key, first_unix_s=seen.first_unix_s, last_unix_s=seen.last_unix_s)
+
+
+def put_request(batch: Batch, request: Request) -> None:
+    """Queue what a run asks of the queue; only the newest is kept."""
+    batch.put(tables.Request, {"run": request.run}, value=request.model_dump_json())
+
+
+def put_maintenance(batch: Batch, kept: Maintenance, *, over: bool) -> None:
+    """Queue that something is in maintenance, or is no longer."""
+    batch.put(tables.Maintenance, {"name": kept.name}, value=kept.model_dump_json(), over=over)
 
 
 def audit_row(entry: AuditEntry) -> dict[str, object]:
@@ -126,6 +138,25 @@ class Catalogue:
         if channel is not None:
             query = query.where(col(table.channel) == channel)
         return [Calibration.model_validate_json(row.value) for row in self._rows(query)]
+
+    def requests(self) -> list[Request]:
+        """Return what the runs that have not ended ask of the queue, by run."""
+        table = tables.Request
+        query = select(col(table.value)).join(tables.Run, col(tables.Run.run) == col(table.run))
+        query = query.where(col(tables.Run.state).not_in(ENDED)).order_by(col(table.run))
+        return [Request.model_validate_json(row.value) for row in self._rows(query)]
+
+    def maintenance(self) -> list[Maintenance]:
+        """Return what is in maintenance, by name; its time may be over."""
+        table = tables.Maintenance
+        query = select(col(table.value)).where(col(table.over).is_(False)).order_by(col(table.name))
+        return [Maintenance.model_validate_json(row.value) for row in self._rows(query)]
+
+    def program(self, digest: str) -> Program | None:
+        """Return a program by its digest, None if there is none."""
+        table = tables.Program
+        rows = self._rows(select(col(table.program)).where(col(table.digest) == digest))
+        return Program.model_validate_json(rows[0].program) if rows else None
 
     def _versions(self, table: type[SQLModel], reference: Any) -> list[FileVersion]:
         used: dict[str, list[int]] = {}

@@ -20,6 +20,7 @@ from protocols.errors import NotAllowedError, StorageError
 from protocols.laboratory import AuditEntry, Calibration, KnownInstrument, KnownStation
 from protocols.measurements import SAMPLE, Block, Spectrum, SpectrumSummary
 from protocols.program import Program
+from protocols.queueing import Maintenance, Request
 from protocols.records import ENDED, Archived, Event, Gap, HalfCycle, RunInfo, Ticket
 from protocols.verdicts import Verdict
 from storage import catalogue, tables
@@ -204,6 +205,18 @@ class Store:
     def add_audit(self, entry: AuditEntry) -> None:
         """Queue what a person asked for; the store numbers it."""
         self._queued.added.append((tables.Audit, catalogue.audit_row(entry)))
+
+    def save_request(self, request: Request) -> None:
+        """Queue what a run asks of the queue."""
+        catalogue.put_request(self._queued, request)
+
+    def save_program(self, program: Program) -> str:
+        """Queue a program that a run may get; return its digest."""
+        return catalogue.put_program(self._queued, program.digest(), program)
+
+    def save_maintenance(self, kept: Maintenance, *, over: bool = False) -> None:
+        """Queue that a station or an instrument is in maintenance, or is no longer."""
+        catalogue.put_maintenance(self._queued, kept, over=over)
 
     def add_calibration(self, calibration: Calibration) -> None:
         """Queue what a channel showed on a known load."""

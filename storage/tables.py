@@ -180,6 +180,21 @@ class Result(SQLModel, table=True):
     value: str
 
 
+class Request(SQLModel, table=True):
+    """What a run asked of the queue."""
+
+    run: int = Field(primary_key=True)
+    value: str
+
+
+class Maintenance(SQLModel, table=True):
+    """A station or an instrument on which no run starts, unless it is ``over``."""
+
+    name: str = Field(primary_key=True)
+    value: str
+    over: bool
+
+
 class Journal(SQLModel, table=True):
     """The samples of one commit, of all runs (see :mod:`storage.journal`)."""
 

@@ -1,4 +1,4 @@
-"""Commands on what runs: ``serve``, ``simulate``, ``submit``, ``run``, ``status``, ``stop`` and their kin."""
+"""Commands on what runs: ``serve``, ``simulate``, ``run``, ``status``, ``stop`` and their kin."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from drivers.chamber import celsius
 from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
 from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
 from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, local_time, say
+from protocols.queueing import Maintenance
 from protocols.records import RunInfo
 from scheduler.requests import ChamberInfo, StatusReply, StorageInfo, Submission
 
@@ -25,7 +26,7 @@ ProtocolArgument = Annotated[str, typer.Argument(help="A protocol file, or a nam
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (serve, simulate, submit, run, status, stop, pause, resume, ack, devices):
+    for command in (serve, simulate, run, status, stop, pause, resume, ack, devices):
         app.command()(command)
 
 
@@ -121,23 +122,6 @@ def longest(asked: Submission, config: Path | None) -> float:
     ).duration_s
 
 
-def submit(
-    protocol: ProtocolArgument,
-    cell: CellOption,
-    station: RequiredStation,
-    settings: SettingOption = None,
-    name: Annotated[str, typer.Option(help="A name for the run.")] = "",
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Queue a run with the daemon."""
-    with client_of(config) as client:
-        reply = client.submit(submission(protocol, cell, station, settings, name))
-    document = {"run": reply.run.run, "state": reply.run.state, "waits_for": reply.waits_for}
-    waits = f", waits for {reply.waits_for}" if reply.waits_for else ""
-    emit(document, f"run {reply.run.run}: {reply.run.state}{waits}", json)
-
-
 def run(
     protocol: ProtocolArgument,
     cell: CellOption,
@@ -183,8 +167,15 @@ def _table(reply: StatusReply, waits: dict[int, str]) -> str:
         for item in reply.instruments
     ]
     lines += [_chamber_line(chamber) for chamber in reply.chambers]
+    lines += [maintenance_line(entry) for entry in reply.maintenance]
     lines = [*loud, *lines, *(describe(info, waits.get(info.run, "")) for info in reply.runs)]
     return "\n".join(lines) or "nothing is declared in service.toml"
+
+
+def maintenance_line(entry: Maintenance) -> str:
+    """Say in one line what is in maintenance."""
+    until = "" if entry.until_unix_s is None else f" until {local_time(entry.until_unix_s)}"
+    return f"{entry.name}: IN MAINTENANCE{until}, no run starts: {entry.reason} ({entry.who})"
 
 
 def _storage_lines(storage: StorageInfo) -> list[str]:

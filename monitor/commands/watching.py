@@ -59,22 +59,12 @@ def watch(client: Client, number: int, longest_s: float | None = None) -> RunInf
     while True:
         try:
             reply = client.run(number)
-            if reply.run.state == "queued" and not reply.waits_for:
-                reply = reply.model_copy(update={"waits_for": _missing_contact(client, reply.run.station)})
             show(reply, longest_s)
             if reply.run.state in ENDED:
                 return reply.run
             time.sleep(WATCH_S)
         except KeyboardInterrupt:
             _ask_to_stop(client, number)
-
-
-def _missing_contact(client: Client, station: str) -> str:
-    """Name the instrument of a station if it can't be reached; empty if it can."""
-    lost = [
-        item.name for item in client.status().instruments if station in item.stations and not item.reachable
-    ]
-    return f"contact with {lost[0]}: is it on, and its address right?" if lost else ""
 
 
 def progress_line() -> Callable[[RunReply, float | None], None]:

@@ -46,7 +46,8 @@ class Trial:
         return Submission(
             protocol_text=read_text(path),
             protocol_file=path.name,
-            cell_text=self.cell.text(),
+            # Each test has a cell of its own, though a study may call them alike.
+            cell_text=f"{self.cell.text()}identity: {self.station}\n",
             cell_file=f"{self.test.cell}.yaml",
             station=self.station,
             name=f"{self.study.letter} {self.test.name}",

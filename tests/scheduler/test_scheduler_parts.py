@@ -1,4 +1,4 @@
-"""Queue, service.toml, worker, and the sealing that a dead daemon left undone."""
+"""service.toml, the worker, and the sealing that a dead daemon left undone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ import pytest
 from scripted_instrument import CURRENT_A, Bench, driven, program
 
 from protocols.errors import InvalidFileError, SandtimeError
-from protocols.records import RunInfo, RunState
 from scheduler.config import load_config
 from scheduler.engine import Engine
-from scheduler.queue import StationQueue
 from scheduler.recorder import Recorder
 from scheduler.worker import Worker
 
@@ -30,49 +28,6 @@ driver = "biologic"
 instrument = "box"
 channel = 1
 """
-
-
-def info(run: int, state: RunState, acknowledged: bool = False) -> RunInfo:
-    return RunInfo(
-        run=run,
-        name="r",
-        station="A",
-        protocol="p",
-        cell="c",
-        state=state,
-        submitted_unix_s=0.0,
-        acknowledged=acknowledged,
-    )
-
-
-def test_one_run_a_station_and_the_others_in_order() -> None:
-    queue = StationQueue("A")
-    for run in (1, 2, 3):
-        queue.add(run)
-    assert "first look" in queue.why_waiting(1)
-    assert queue.next() == 1
-    assert queue.next() is None
-    assert (queue.why_waiting(1), queue.why_waiting(2)) == ("", "run 1 on A")
-    assert queue.why_waiting(3) == "runs 1, 2 on A"
-    queue.leave(info(2, "finished"))
-    assert queue.next() is None, "only the occupant frees the station"
-    queue.leave(info(1, "finished"))
-    assert queue.next() == 2
-    assert queue.remove(3) and not queue.remove(3)
-
-
-def test_a_protected_run_keeps_its_station_until_it_is_acknowledged() -> None:
-    queue = StationQueue("A")
-    queue.add(1)
-    queue.add(2)
-    assert queue.next() == 1
-    queue.leave(info(1, "protected"))
-    assert queue.next() is None
-    assert "acknowledge" in queue.why_waiting(2)
-    queue.acknowledge(2)
-    assert queue.next() is None
-    queue.acknowledge(1)
-    assert queue.next() == 2
 
 
 @pytest.mark.parametrize(

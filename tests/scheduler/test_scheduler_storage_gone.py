@@ -53,7 +53,7 @@ class Lab:
             name="test",
             station=station,
             protocol="test",
-            cell="cell",
+            cell=f"cell of {station}",
             state="queued",
             submitted_unix_s=0.0,
         )

@@ -128,6 +128,9 @@ class Lab:
         self, protocol: str, station: str, cell_text: str, settings: dict[str, str] | None = None
     ) -> int:
         """Submit a protocol (its text) and return the run's number."""
+        # Cells that are called alike are one cell, which can only be on one station at a time.
+        if "identity:" not in cell_text:
+            cell_text += f"identity: of {station}\n"
         submission = Submission(
             protocol_text=protocol, cell_text=cell_text, station=station, settings=settings or {}
         )
