@@ -24,7 +24,9 @@ from scheduler.recovery import rebuild
 from scheduler.requests import (
     CalibrationRequest,
     ChamberInfo,
+    ConnectionInfo,
     InstrumentInfo,
+    ProblemInfo,
     StopOutcome,
     StorageInfo,
     Submission,
@@ -39,6 +41,8 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 30.0
+STORAGE_UNWATCHED = "nobody ends the runs when the disk stays full or gone, or says that it is"
+CLOCK_UNWATCHED = "steps of the computer's clock are not told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Service:
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
         engine.on_end(self._run_ended)
+        engine.on_hopeless(self._end_safely)
 
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
@@ -109,9 +114,10 @@ class Service:
 
     async def watch(self) -> None:
         """Watch the disk and the computer's clock, for ever."""
+        keep = self._engine.supervisor.keep
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.storage.keep(), name="watch storage")
-            group.create_task(self._clock_watch.keep(), name="watch the clock")
+            group.create_task(keep("watch storage", self.storage.keep, STORAGE_UNWATCHED))
+            group.create_task(keep("watch the clock", self._clock_watch.keep, CLOCK_UNWATCHED))
 
     @property
     def storing(self) -> bool:
@@ -225,6 +231,14 @@ class Service:
             )
             for name, keeper in self._engine.keepers.items()
         ]
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Return how the connection to each instrument, chamber and broker stands."""
+        return [contact.info() for contact in self._engine.contacts]
+
+    def problems(self) -> list[ProblemInfo]:
+        """Return the parts of the daemon that have died lately of a fault of their own."""
+        return self._engine.supervisor.problems()
 
     def chambers(self) -> list[ChamberInfo]:
         """Return every chamber of service.toml."""

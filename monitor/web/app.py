@@ -84,6 +84,8 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             storage=service.storage.info(),
             instruments=service.instruments(),
             chambers=service.chambers(),
+            connections=service.connections(),
+            problems=service.problems(),
             runs=service.infos(),
         )
 
