@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import logging
@@ -35,6 +36,7 @@ from scheduler.engine import Engine
 from scheduler.recorder import Recorder
 from scheduler.requests import STATE_FILE
 from scheduler.service import Service
+from scheduler.supervision import Work
 from scheduler.worker import Worker
 from storage.store import Store
 
@@ -160,17 +162,19 @@ async def serve_until(
     """Run the daemon until ``stop`` is set."""
     daemon = Daemon(config, build_instruments(config), build_chambers(config))
     link = _listen(config.http.port)
+    keep = daemon.engine.supervisor.keep
     async with daemon.opened(), asyncio.TaskGroup() as group:
+        works: list[tuple[str, Work, str]] = []
+        if config.mqtt.enabled:
+            works.append(("mqtt", _publishing(daemon), "nothing is published over MQTT"))
+        if exit_without_client_s is not None:
+            watch = functools.partial(_without_client, daemon, exit_without_client_s, stop)
+            works.append(("clients", watch, "the daemon goes on without a client"))
         tasks = [
             group.create_task(daemon.engine.run(), name="engine"),
             group.create_task(daemon.service.watch(), name="watch storage and clock"),
+            *(group.create_task(keep(*work), name=work[0]) for work in works),
         ]
-        if config.mqtt.enabled:
-            tasks.append(group.create_task(_publish(daemon), name="mqtt"))
-        if exit_without_client_s is not None:
-            tasks.append(
-                group.create_task(_without_client(daemon, exit_without_client_s, stop), name="clients")
-            )
         async with serving_http(daemon, link):
             await daemon.engine.looked()
             daemon.service.begin()
@@ -207,10 +211,11 @@ async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -
         await asyncio.sleep(max(left_s, CLIENT_CHECK_S))
     log.warning("no client for %g s: ending", limit_s)
     stop.set()
+    await asyncio.get_running_loop().create_future()
 
 
-async def _publish(daemon: Daemon) -> None:
-    """Publish over MQTT, through the lab's broker or our own child, which is started again if it ends."""
+def _publishing(daemon: Daemon) -> Work:
+    """Return what publishes over MQTT, and let it hear of everything from now on."""
     from monitor.mqtt import Publisher
 
     publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
@@ -218,16 +223,20 @@ async def _publish(daemon: Daemon) -> None:
     daemon.recorder.on_event(publisher.event)
     publisher.storage(daemon.service.storage.info())
     daemon.service.storage.on_change(publisher.storage)
+    daemon.engine.brokers.append(publisher.contact)
+    return functools.partial(_publish, daemon, publisher)
+
+
+async def _publish(daemon: Daemon, publisher: Publisher) -> None:
+    """Publish through the lab's broker, or our own child, which is started again if it ends."""
     while True:
-        try:
-            await _publish_with(daemon, publisher)
-        except Exception:
-            # Whatever is wrong with publishing must not end the watch over the cells.
-            log.exception("publishing over MQTT failed; it is started again")
+        publisher.contact.lost(await _publish_with(daemon, publisher))
+        publisher.contact.retry_in(BROKER_RESTART_S)
         await asyncio.sleep(BROKER_RESTART_S)
 
 
-async def _publish_with(daemon: Daemon, publisher: Publisher) -> None:
+async def _publish_with(daemon: Daemon, publisher: Publisher) -> str:
+    """Publish for ever, or as long as our own broker lives; return why it does not."""
     host, port = daemon.config.mqtt.address()
     if host:
         await publisher.run(host, port)
@@ -239,9 +248,10 @@ async def _publish_with(daemon: Daemon, publisher: Publisher) -> None:
             _write_private(state_file, {"host": LOCAL, "port": port})
             await _until_ended(publisher.run(LOCAL, port), process)
     except (UnreachableError, TimeoutError) as error:
-        log.error("no embedded MQTT broker: %s", error)
+        return f"the embedded broker did not start: {error}"
     finally:
         state_file.unlink(missing_ok=True)
+    return "the embedded broker has ended"
 
 
 async def _until_ended(work: Coroutine[Any, Any, None], process: asyncio.subprocess.Process) -> None:
@@ -267,26 +277,24 @@ def _listen(port: int) -> socket.socket:
 @contextlib.asynccontextmanager
 async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[None]:
     """Serve the HTTP API on this computer; its address and token are in ``daemon.json`` meanwhile."""
-    import uvicorn
-
     from monitor.web.app import create_app
+    from monitor.web.server import HttpServer
 
     token = secrets.token_urlsafe(32)
     app = create_app(daemon.service, daemon.archives, token, daemon.request_seen)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
-    # uvicorn would take over the signals; they are ours.
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # a documented seam
-    task = asyncio.create_task(server.serve(sockets=[link]), name="http")
+    server = HttpServer(app, link)
     state_file = daemon.config.data / STATE_FILE
-    _write_private(
-        state_file, {"url": f"http://{LOCAL}:{link.getsockname()[1]}", "token": token, "pid": os.getpid()}
-    )
+    address = f"http://{LOCAL}:{link.getsockname()[1]}"
+    keep = daemon.engine.supervisor.keep("http", server.serve, "nobody can ask or command; runs go on")
+    task = asyncio.create_task(keep, name="http")
+    _write_private(state_file, {"url": address, "token": token, "pid": os.getpid()})
     try:
         yield
     finally:
         state_file.unlink(missing_ok=True)
-        server.should_exit = True
-        await task
+        await server.end()
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _write_private(path: Path, content: dict[str, object]) -> None:

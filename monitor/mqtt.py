@@ -13,6 +13,7 @@ import asyncio
 import json
 import logging
 import math
+import random
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -25,8 +26,10 @@ from protocols.errors import SandtimeError
 from protocols.measurements import COLUMNS, SAMPLE, Block
 from protocols.records import RunInfo
 from scheduler.clock import Clock
+from scheduler.contact import Backoff, Chance, Contact
 from scheduler.recorder import LiveBlock
 from scheduler.requests import StorageInfo
+from scheduler.supervision import is_cancelled
 from storage.tables import StoredEvent
 
 log = logging.getLogger(__name__)
@@ -36,16 +39,26 @@ MAX_ROWS = 2000
 """Newest rows kept for each instrument between two ticks."""
 MAX_EVENTS = 10_000
 TIMEOUT_S = 2.0
-BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 30.0
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 30.0
 
 
 class Publisher:
     """One connection to one broker, made again for ever."""
 
     def __init__(
-        self, site: str, info: Callable[[int], RunInfo], known: Iterable[RunInfo], clock: Clock
+        self,
+        site: str,
+        info: Callable[[int], RunInfo],
+        known: Iterable[RunInfo],
+        clock: Clock,
+        chance: Chance = random.random,
     ) -> None:
-        """``known`` are the runs so far, the oldest first: the last one of a station gives its state."""
+        """``known`` are the runs so far, the oldest first: the last one of a station gives its state.
+
+        ``chance`` draws the waits between attempts to connect.
+        """
+        self.contact = Contact("MQTT broker", "broker", clock)
+        self._chance = chance
         self._base = f"sandtime/v1/{site}"
         self._info = info
         self._clock = clock
@@ -76,23 +89,23 @@ class Publisher:
     async def run(self, host: str, port: int) -> None:
         """Publish to a broker until cancelled; reconnect with back-off."""
         logging.getLogger("mqtt").setLevel(logging.ERROR)
-        wait_s = BACKOFF_FIRST_S
-        lost = False
+        backoff = Backoff(BACKOFF_FIRST_S, BACKOFF_MAX_S, chance=self._chance)
         while True:
             try:
                 async with self._client(host, port) as client:
-                    lost, wait_s = False, BACKOFF_FIRST_S
+                    self.contact.found()
                     await self._publish_retained(client)
+                    self.contact.lasts()
+                    backoff.reset()
                     await self._keep_publishing(client)
             except (aiomqtt.MqttError, OSError) as error:
-                if _is_cancelled():
+                if is_cancelled():
                     # The broker went away while we said goodbye: that must not undo the cancellation.
                     raise asyncio.CancelledError from error
-                if not lost:
-                    log.warning("MQTT broker %s:%d: %s; trying again", host, port, error)
-                lost = True
+                self.contact.lost(f"{host}:{port}: {error}")
+            wait_s = backoff.next_s()
+            self.contact.retry_in(wait_s)
             await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * BACKOFF_FACTOR, BACKOFF_MAX_S)
 
     def _client(self, host: str, port: int) -> aiomqtt.Client:
         # Without a time: the broker sends it when we are lost, which nobody knows beforehand.
@@ -187,11 +200,6 @@ class Publisher:
         # aiomqtt's own time-out makes a task for each message on Python 3.11.
         async with asyncio.timeout(TIMEOUT_S):
             await client.publish(f"{self._base}/{topic}", payload, qos=qos, retain=retain, timeout=math.inf)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _state_message(info: RunInfo) -> dict[str, object]:

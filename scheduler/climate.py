@@ -9,26 +9,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 
 from drivers.chamber import SETPOINT_TOLERANCE_K, Chamber, ChamberReading, celsius
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
+from scheduler.bounded import BoundedChamber
 from scheduler.clock import Clock
+from scheduler.contact import Backoff, Chance, Contact
 from scheduler.requests import ChamberInfo
+from scheduler.supervision import is_cancelled
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 STALE_INTERVALS = 3.0
 """A reading counts for this many intervals; an older one is no evidence of anything."""
-BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 60.0
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 60.0
 
 
 class Climate:
     """Keeps one chamber at what runs demand of it."""
 
-    def __init__(self, chamber: Chamber, clock: Clock, interval_s: float = INTERVAL_S) -> None:
-        self.chamber = chamber
-        self.reachable = False
+    def __init__(
+        self,
+        chamber: Chamber,
+        clock: Clock,
+        interval_s: float = INTERVAL_S,
+        chance: Chance = random.random,
+    ) -> None:
+        """``chance`` draws the waits between attempts to connect."""
+        self.chamber: Chamber = BoundedChamber(chamber)
+        self.contact = Contact(chamber.name, "chamber", clock)
         self.reading: ChamberReading | None = None
         """The last one; see :attr:`fresh`."""
         self.read_monotonic_s = -math.inf
@@ -37,8 +48,16 @@ class Climate:
         """What is wrong, in words: no contact, or a set-point that is refused. Empty if nothing is."""
         self._clock = clock
         self._interval_s = interval_s
+        self._chance = chance
+        self._refused = False
+        """The chamber answers, but does not take its set-point."""
         self._demands: dict[int, float] = {}
         self._wake = asyncio.Event()
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the chamber answers."""
+        return self.contact.reachable
 
     @property
     def fresh(self) -> bool:
@@ -115,13 +134,14 @@ class Climate:
 
     async def keep(self) -> None:
         """Connect, then read and correct for ever; reconnect with back-off."""
-        wait_s = BACKOFF_FIRST_S
+        backoff = Backoff(BACKOFF_FIRST_S, BACKOFF_MAX_S, chance=self._chance)
         while True:
             try:
                 await self.chamber.connect()
                 while True:
                     await self._turn()
-                    wait_s = BACKOFF_FIRST_S
+                    self.contact.lasts()
+                    backoff.reset()
                     await self._sleep(self._interval_s)
             except (UnreachableError, InstrumentError) as error:
                 self._lose_contact(str(error))
@@ -130,13 +150,16 @@ class Climate:
                 log.exception("chamber %s: internal fault, connecting anew", self.chamber.name)
                 self._lose_contact(f"internal fault: {error!r}")
             await self.disconnect()
+            wait_s = backoff.next_s()
+            self.contact.retry_in(wait_s)
             await self._sleep(wait_s)
-            wait_s = min(wait_s * BACKOFF_FACTOR, BACKOFF_MAX_S)
 
     async def disconnect(self) -> None:
         """Let go of the chamber, which keeps its set-point. Never fails."""
         try:
             await self.chamber.close()
+        except (UnreachableError, InstrumentError) as error:
+            log.info("chamber %s: the connection could not be closed: %s", self.chamber.name, error)
         except Exception:
             log.exception("chamber %s: the connection could not be closed", self.chamber.name)
 
@@ -160,20 +183,24 @@ class Climate:
     async def _read(self) -> ChamberReading:
         asked_s = self._clock.monotonic()
         self.reading = await self.chamber.read()
-        self.read_monotonic_s, self.reachable = asked_s, True
+        self.read_monotonic_s = asked_s
+        self.contact.found()
         return self.reading
 
     def _lose_contact(self, reason: str) -> None:
-        self.reachable = False
-        self._note(reason)
+        if is_cancelled():
+            # A driver has made an error of our own end: that must not undo it.
+            raise asyncio.CancelledError
+        self.contact.lost(reason)
+        self.problem = reason
 
     def _note(self, problem: str) -> None:
         """Remember what is wrong, and say it once."""
         if problem and problem != self.problem:
             log.warning("chamber %s: %s", self.chamber.name, problem)
-        elif self.problem and not problem:
+        elif self._refused and not problem:
             log.info("chamber %s: in order again", self.chamber.name)
-        self.problem = problem
+        self.problem, self._refused = problem, bool(problem)
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but no longer than until somebody demands something."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from protocols.errors import StorageError
 from scheduler.clock import Clock
+from scheduler.supervision import is_cancelled
 from storage.store import Store
 from storage.tables import StoredEvent
 
@@ -135,6 +136,11 @@ class Committer:
         try:
             for event in await self._store.commit():
                 self._committed(event)
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            log.exception("a commit was cancelled by nobody")
+            return StorageError(f"a commit was broken off: {error!r}")
         except Exception as error:
             # No fault of storing may end the watch over the cells.
             if not self._problem:
@@ -153,6 +159,14 @@ class Committer:
         began, self._problem = not self._problem, str(outcome) or repr(outcome)
         if began:
             for subscriber in self.on_failure:
-                subscriber()
+                _tell(subscriber)
         self._retry_at_s = self._clock.monotonic() + self._backoff_s
         self._backoff_s = min(self._backoff_s * BACKOFF_FACTOR, BACKOFF_MAX_S)
+
+
+def _tell(subscriber: Callable[[], None]) -> None:
+    try:
+        subscriber()
+    except Exception:
+        # A fault of somebody who listens must not keep anything from being stored.
+        log.exception("a subscriber failed")

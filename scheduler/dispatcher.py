@@ -79,12 +79,8 @@ class Dispatcher:
         """Start what has to wait for a time, for ever."""
         while True:
             await asyncio.sleep(LOOK_S)
-            try:
-                if self._is_due():
-                    self.start_waiting()
-            except Exception:
-                # No fault here may end the watch over the cells.
-                log.exception("runs whose time has come could not be started")
+            if self._is_due():
+                self.start_waiting()
 
     def _is_due(self) -> bool:
         """Whether something may start now for no other reason than that time has passed."""

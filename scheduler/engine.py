@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from drivers.chamber import Chamber
 from drivers.instrument import Instrument
 from protocols.errors import SandtimeError
 from scheduler.climate import Climate
 from scheduler.clock import Clock
+from scheduler.contact import Contact
 from scheduler.filing import Filer
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
@@ -18,12 +19,18 @@ from scheduler.resolving import Resolver
 from scheduler.results import results_of
 from scheduler.run import ActiveRun
 from scheduler.sealing import Sealer
+from scheduler.supervision import Alarm, Supervisor, Work
 from scheduler.windows import Draw
 from scheduler.worker import Worker
 from storage.store import Store
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 10.0
+"""So long the daemon waits for the first look at its instruments; the driver of one may hang."""
+COMMIT_DEAD = "what is measured is stored only where a keeper asks for it; if this lasts, all runs are ended"
+KEEPER_DEAD = "nobody watches its cells, which go on within the limits on the instrument"
+CLIMATE_DEAD = "the chamber keeps its set-point, and runs that wait for a temperature wait on"
 FINISH_AGAIN_S = 600.0
 """Time after which a run is finished that could not be when it ended."""
 
@@ -42,6 +49,8 @@ class Engine:
         draw: Draw | None = None,
     ) -> None:
         """``draw`` makes the pictures of verdicts, in the worker; None: there are none."""
+        self.supervisor = Supervisor(clock, self._alarm)
+        """Of every task that works for ever."""
         self._resolver = Resolver(recorder, worker)
         self._filer = Filer(store, recorder, worker, draw)
         self._sealer = Sealer(store, worker, clock)
@@ -50,47 +59,77 @@ class Engine:
             for name, instrument in instruments.items()
         }
         self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
+        self.brokers: list[Contact] = []
+        """Connections that are not the engine's own, such as that to an MQTT broker."""
         self._store = store
         self._recorder = recorder
         self._ended: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished: set[int] = set()
         self._end_subscribers: list[Callable[[ActiveRun], None]] = []
+        self._hopeless_subscribers: list[Alarm] = []
+
+    @property
+    def contacts(self) -> list[Contact]:
+        """How each connection stands."""
+        return [*(each.contact for each in self._kept()), *self.brokers]
+
+    def _kept(self) -> list[Keeper | Climate]:
+        return [*self.keepers.values(), *self.climates.values()]
 
     def on_end(self, subscriber: Callable[[ActiveRun], None]) -> None:
         """Call ``subscriber`` when a run has ended and its station is free."""
         self._end_subscribers.append(subscriber)
 
+    def on_hopeless(self, subscriber: Alarm) -> None:
+        """Call ``subscriber``, and say why, when nothing can be relied on to be stored any more."""
+        self._hopeless_subscribers.append(subscriber)
+
     async def run(self) -> None:
         """Keep every instrument and chamber and commit what comes, until cancelled.
 
-        What runs goes on without us. Ended runs that an earlier daemon could not finish are finished first.
+        What runs goes on without us. A task that dies is told and started again.
         """
-        for number in await asyncio.to_thread(self._store.reader.unsealed):
-            self._ended.put_nowait(number)
+        keep = self.supervisor.keep
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._recorder.keep_committing(), name="commit")
-                group.create_task(self._resolver.resolve(), name="resolve spectra")
-                group.create_task(self._filer.keep(), name="keep windows of verdicts")
-                group.create_task(self._finish_runs(), name="finish runs")
-                group.create_task(self._sealer.keep(), name="seal runs that go on")
-                for name, keeper in self.keepers.items():
-                    group.create_task(keeper.keep(), name=f"keep {name}")
-                for name, climate in self.climates.items():
-                    group.create_task(climate.keep(), name=f"keep chamber {name}")
+                for name, work, meanwhile in self._works():
+                    hopeless = self._give_up if name == "commit" else None
+                    group.create_task(keep(name, work, meanwhile, hopeless), name=name)
         finally:
-            for keeper in self.keepers.values():
-                await keeper.disconnect()
-            for climate in self.climates.values():
-                await climate.disconnect()
+            await asyncio.gather(*(each.disconnect() for each in self._kept()))
 
-    async def looked(self) -> None:
-        """Wait until every instrument was looked at, or could not be reached.
+    def _works(self) -> Iterator[tuple[str, Work, str]]:
+        """Yield what works for ever: its name, and what its absence means."""
+        yield "commit", self._recorder.keep_committing, COMMIT_DEAD
+        yield "resolve spectra", self._resolver.resolve, "spectra are judged, and not resolved"
+        yield "keep windows of verdicts", self._filer.keep, "the data around verdicts are not put into files"
+        yield "finish runs", self._finish_runs, "runs that end have no results and no files"
+        yield "seal runs that go on", self._sealer.keep, "no samples are moved to files; they stay safe"
+        for name, keeper in self.keepers.items():
+            yield f"keep {name}", keeper.keep, KEEPER_DEAD
+        for name, climate in self.climates.items():
+            yield f"keep chamber {name}", climate.keep, CLIMATE_DEAD
 
-        Chambers are not waited for: a run that needs one waits for its temperature anyway.
+    async def looked(self, patience_s: float = PATIENCE_S) -> None:
+        """Wait until every instrument was looked at, or could not be reached; not for ever.
+
+        Chambers are not waited for: a run that needs one waits for its temperature anyway. No keeper starts
+        anything before it has looked, so that one that hangs delays only its own runs.
         """
-        for keeper in self.keepers.values():
-            await keeper.looked.wait()
+        looks = [keeper.looked.wait() for keeper in self.keepers.values()]
+        try:
+            async with asyncio.timeout(patience_s):
+                await asyncio.gather(*looks)
+        except TimeoutError:
+            late = [name for name, keeper in self.keepers.items() if not keeper.looked.is_set()]
+            log.warning("not looked at within %g s: %s; the others begin", patience_s, ", ".join(late))
+
+    def _alarm(self, message: str) -> None:
+        self._recorder.event(None, "alarm", None, {"message": message})
+
+    def _give_up(self, why: str) -> None:
+        for subscriber in self._hopeless_subscribers:
+            subscriber(why)
 
     def _run_ended(self, run: ActiveRun) -> None:
         for subscriber in self._end_subscribers:
@@ -100,8 +139,12 @@ class Engine:
     async def _finish_runs(self) -> None:
         """Compute the results of ended runs, then seal and merge their data, one after the other.
 
-        What fails is tried again later: a disk may have been full.
+        What fails is tried again later: a disk may have been full. Runs that an earlier daemon, or this task
+        before it died, could not finish come first.
         """
+        for number in await asyncio.to_thread(self._store.reader.unsealed):
+            self._unfinished.add(number)
+        self.finish_again()
         while True:
             run = await self._next_ended()
             try:

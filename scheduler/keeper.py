@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Coroutine
 
 from drivers.instrument import Instrument, Poll
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
 from protocols.measurements import Spectrum
 from protocols.nodes import Soak
-from protocols.records import ENDED, folder_marker
+from protocols.records import ENDED
 from scheduler import alarms, segments
+from scheduler.adopting import Adoption
+from scheduler.bounded import BoundedInstrument
 from scheduler.clock import Clock
 from scheduler.commands import Commands
+from scheduler.contact import Backoff, Chance, Contact
 from scheduler.judging import Judged, judge
 from scheduler.pace import Pace
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun
 from scheduler.segments import Following
+from scheduler.strangers import Strangers
+from scheduler.supervision import is_cancelled
 from scheduler.waiting import wait_of
 
 log = logging.getLogger(__name__)
@@ -31,7 +37,7 @@ POLL_MAX_S = 1.0
 POLL_MIN_S = 0.1
 FIRST_SAMPLE_POLL_S = 0.05
 """Poll interval while a run that was just started has shown no sample yet."""
-BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 0.5, 1.8, 60.0
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 60.0
 COMMIT_AT_ONCE_S = 0.5
 """A poll that brought so much more instrument time than ours has passed is committed before the next."""
 
@@ -49,22 +55,26 @@ class Keeper:
         clock: Clock,
         on_end: EndedRun,
         on_spectrum: MeasuredSpectrum | None = None,
+        chance: Chance = random.random,
     ) -> None:
-        self.instrument = instrument
-        self._commands = Commands(instrument, recorder, on_end)
+        """``chance`` draws the waits between attempts to connect."""
+        self.instrument: Instrument = BoundedInstrument(instrument)
+        self.contact = Contact(instrument.name, "instrument", clock)
+        self._commands = Commands(self.instrument, recorder, on_end)
+        self._adoption = Adoption(self.instrument, self._commands)
+        self._strangers = Strangers(self.instrument, recorder, clock)
         self.runs = self._commands.runs
         """Channel → the run that occupies it."""
-        self.reachable = False
         self.looked = asyncio.Event()
         """Set once the instrument was looked at, or could not be reached, for the first time."""
         self._recorder = recorder
         self._clock = clock
         self._on_end = on_end
         self._on_spectrum = on_spectrum
+        self._chance = chance
         self._pace = Pace(clock)
         self._wake = asyncio.Event()
         self._to_start: list[tuple[int, ActiveRun]] = []
-        self._to_adopt: dict[int, ActiveRun] = {}
 
     def submit(self, channel: int, run: ActiveRun) -> None:
         """Start a run on a free channel as soon as the keeper comes to it."""
@@ -74,7 +84,7 @@ class Keeper:
 
     def adopt(self, channel: int, run: ActiveRun) -> None:
         """Look, when the instrument is reached, whether the channel still holds this run's segment."""
-        self._to_adopt[channel] = run
+        self._adoption.add(channel, run)
         run.able = self.instrument.capabilities(channel)
         if run.course.demanded_K is not None:
             try:
@@ -95,7 +105,7 @@ class Keeper:
             return False
         self._to_start.remove(entry)
         self.runs.pop(entry[0], None)
-        run.held = False
+        run.held, run.blocked = False, ""
         return True
 
     def withdraw(self, run: ActiveRun, reason: str) -> bool:
@@ -153,15 +163,21 @@ class Keeper:
             f"{self.instrument.name} has not been reached yet; run {run.number} waits for it"
         )
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the instrument answers."""
+        return self.contact.reachable
+
     async def keep(self) -> None:
         """Connect, take over what runs, then poll for ever; reconnect with back-off."""
-        wait_s = BACKOFF_FIRST_S
+        backoff = Backoff(BACKOFF_FIRST_S, BACKOFF_MAX_S, chance=self._chance)
         while True:
             try:
                 await self._connect()
                 while True:
                     busy = await self._turn()
-                    wait_s = BACKOFF_FIRST_S
+                    self.contact.lasts()
+                    backoff.reset()
                     await self._pause_between_polls(busy)
             except (UnreachableError, InstrumentError) as error:
                 self._lose_contact(str(error))
@@ -171,86 +187,62 @@ class Keeper:
                 self._lose_contact(f"internal fault: {error!r}")
             self.looked.set()
             await self.disconnect()
+            wait_s = backoff.next_s()
+            self.contact.retry_in(wait_s)
             await self._sleep(wait_s)
-            wait_s = min(wait_s * BACKOFF_FACTOR, BACKOFF_MAX_S)
 
     async def _connect(self) -> None:
+        """Connect, and look at every channel before the first command to any."""
         await self.instrument.connect()
-        self.reachable = True
         self._recorder.connected(self.instrument)
+        looks = await self.instrument.look()
         for channel, run in self.runs.items():
-            self._to_adopt.setdefault(channel, run)
-        await self._adopt_all()
-        await self._look_for_orphans()
+            self._adoption.add(channel, run)
+        await self._adoption.adopt_all()
+        self._strangers.take(looks, self.runs)
+        self.contact.found()
         self.looked.set()
-
-    async def _look_for_orphans(self) -> None:
-        """No cell stays driven that no run owns: ours is opened; what others started is only reported."""
-        for look in await self.instrument.look():
-            if not look.running or not look.connected or look.channel in self.runs:
-                continue
-            ours = look.marker.startswith(folder_marker(self._recorder.identity))
-            what = (
-                "a segment of ours that no run owns: it is opened"
-                if ours
-                else "something of others: left alone"
-            )
-            message = f"{self.instrument.name} channel {look.channel + 1} runs {what}"
-            log.error("%s", message)
-            self._recorder.event(None, "alarm", None, {"message": message})
-            if ours:
-                await self.instrument.stop(look.channel)
 
     async def disconnect(self) -> None:
         """Let go of the instrument; what runs goes on. Never fails: it is connected anew all the same."""
         try:
             await self.instrument.close()
+        except (UnreachableError, InstrumentError) as error:
+            log.info("%s: the connection could not be closed: %s", self.instrument.name, error)
         except Exception:
             log.exception("%s: the connection could not be closed", self.instrument.name)
 
     def _lose_contact(self, reason: str) -> None:
-        if self.reachable or not self.looked.is_set():
-            log.warning("%s: no contact: %s", self.instrument.name, reason)
-        self.reachable = False
-        for run in {**self._to_adopt, **self.runs}.values():
+        if is_cancelled():
+            # A driver has made an error of our own end: that must not undo it.
+            raise asyncio.CancelledError
+        self.contact.lost(reason)
+        for run in dict.fromkeys((*self._adoption.waiting, *self.runs.values())):
             run.lost(f"no contact with {self.instrument.name}: {reason}")
 
-    # Taking over: never starts anything.
-
-    async def _adopt_all(self) -> None:
-        for channel, run in list(self._to_adopt.items()):
-            self.runs[channel] = run
-            try:
-                await self._adopt(channel, run)
-            except InstrumentError as error:
-                run.lost(f"the channel can't be looked at: {error}")
-            else:
-                del self._to_adopt[channel]
-
-    async def _adopt(self, channel: int, run: ActiveRun) -> None:
-        """Take over a segment, or note that the channel no longer holds it."""
-        at_rest = run.end is not None and run.open_confirmed
-        if run.ticket is None or at_rest or self._commands.waits(channel):
-            return
-        if run.end is None:
-            position = await self.instrument.attach(channel, run.segment, run.ticket)
-            if position is not None:
-                run.taken_over(position)
-                return
-        await self._commands.give_up(
-            channel, run, "host lost: the channel no longer holds this run's segment"
-        )
+    async def _alone(self, run: ActiveRun, work: Coroutine[None, None, None]) -> None:
+        """Do what concerns one run: a fault of our own in it must not leave the other cells unwatched."""
+        try:
+            await work
+        except (UnreachableError, InstrumentError):
+            raise
+        except Exception as error:
+            log.exception("run %d can't go on, its circuit is opened", run.number)
+            run.give_up(f"internal fault: {error!r}")
 
     async def _turn(self) -> bool:
         """Carry out what is wanted, poll once, act on it. Returns whether to poll again at once."""
         self._commands.begin_turn()
-        await self._adopt_all()
+        await self._adoption.adopt_all()
         await self._commands.open_wanted()
+        await self._strangers.open_orphans()
         await self._commands.interrupt_wanted()
         await self._settle_all()
         await self._commands.start_prepared()
         # One start in a turn: the others' samples do not wait for more.
         await self._start_next()
+        if not self.runs or any(run.blocked for _, run in self._to_start):
+            await self._strangers.look_again(self.runs)
         if not self.runs:
             return self._wants_to_start
         poll = await self.instrument.poll()
@@ -316,7 +308,7 @@ class Keeper:
     async def _start_next(self) -> None:
         """Start the run that has waited longest; one that has ended meanwhile is dropped."""
         self._to_start = [entry for entry in self._to_start if entry[1].info.state not in ENDED]
-        entry = next((entry for entry in self._to_start if self._may_start(entry[1])), None)
+        entry = next((entry for entry in self._to_start if self._may_start(*entry)), None)
         if entry is None:
             return
         channel, run = entry
@@ -326,17 +318,19 @@ class Keeper:
         if entry in self._to_start:
             self._to_start.remove(entry)
             if run.stop_wanted is None:
-                await self._go_on(channel, run, segments.begin(run))
+                await self._alone(run, self._begin(channel, run))
 
-    def _may_start(self, run: ActiveRun) -> bool:
+    def _may_start(self, channel: int, run: ActiveRun) -> bool:
         """Whether a run that waits for its start is to be dealt with now."""
-        run.held = not self._recorder.storing and run.stop_wanted is None
-        return not run.held
+        wanted = run.stop_wanted is None
+        run.held = wanted and not self._recorder.storing
+        run.blocked = self._strangers.why_not(channel) if wanted else ""
+        return not run.held and not run.blocked
 
     @property
     def _wants_to_start(self) -> bool:
         """Whether there is more to start in the next turn."""
-        return any(not run.held for _, run in self._to_start)
+        return any(not run.held and not run.blocked for _, run in self._to_start)
 
     async def _settle_all(self) -> None:
         """Decide what follows each segment that has ended."""
@@ -344,7 +338,7 @@ class Keeper:
         for channel, run in list(self.runs.items()):
             rests = run.info.state == "paused" and run.open_confirmed
             if run.end is not None and not rests and run not in waiting:
-                await self._settle(channel, run)
+                await self._alone(run, self._settle(channel, run))
 
     async def _settle(self, channel: int, run: ActiveRun) -> None:
         """Go on with what follows; else, once the circuit is confirmed open, pause or end the run."""
@@ -366,6 +360,9 @@ class Keeper:
                 run.change("paused", f"{run.stop_wanted}; the circuit is open")
         else:
             await self._conclude(channel, run)
+
+    async def _begin(self, channel: int, run: ActiveRun) -> None:
+        await self._go_on(channel, run, segments.begin(run))
 
     async def _go_on(self, channel: int, run: ActiveRun, following: Following) -> None:
         """Do the host's part, at open circuit, and start the next segment."""

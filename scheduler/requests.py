@@ -127,6 +127,39 @@ class StorageInfo(Frozen):
     """Whether runs may start."""
 
 
+ConnectionKind = Literal["instrument", "chamber", "broker"]
+
+
+class ConnectionInfo(Frozen):
+    """How the connection to a device or a broker stands."""
+
+    name: str
+    kind: ConnectionKind
+    reachable: bool
+    since_unix_s: float
+    """Since when it is there, or lost."""
+    problem: str = ""
+    """What went wrong last, in words; empty while there is contact."""
+    next_try_in_s: float | None = None
+    """None while there is contact, or an attempt is under way."""
+
+
+class ProblemInfo(Frozen):
+    """A part of the daemon that has died of a fault of its own."""
+
+    task: str
+    problem: str
+    deaths: int
+    since_unix_s: float
+    """When it died last."""
+    meanwhile: str
+    """What that means until it works again."""
+    works_again: bool
+    """It was started again and is at work."""
+    next_try_in_s: float | None = None
+    """Until it is started again."""
+
+
 class StatusReply(Frozen):
     """The daemon at a glance."""
 
@@ -136,6 +169,9 @@ class StatusReply(Frozen):
     storage: StorageInfo = StorageInfo()
     instruments: list[InstrumentInfo]
     chambers: list[ChamberInfo] = []
+    connections: list[ConnectionInfo] = []
+    problems: list[ProblemInfo] = []
+    """Parts of the daemon that have died lately of a fault of their own."""
     runs: list[RunInfo]
     maintenance: list[Maintenance] = []
 

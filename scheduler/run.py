@@ -86,6 +86,8 @@ class ActiveRun:
         self._alarmed = False
         self.held = False
         """The next segment waits for storage, at a circuit that is confirmed open."""
+        self.blocked = ""
+        """What keeps the run from its start on its channel, in words; empty if nothing does."""
         self._store = store
         self._recorder = recorder
         self._clock = clock
@@ -176,15 +178,15 @@ class ActiveRun:
 
     def waits_for(self) -> str:
         """Say what the step that runs waits for, or the next one; empty if for nothing."""
-        if self.held:
-            return WAITS_FOR_STORAGE
+        if self.held or self.blocked:
+            return self.blocked or WAITS_FOR_STORAGE
         wait = wait_of(self.progress.current_step)
         runs = self.info.state == "running" and self.end is None and not self.course.step_ended
         return waits_for(wait, self.number) if wait is not None and runs else ""
 
     def waits_for_person(self) -> bool:
         """Whether the step that runs waits for a person."""
-        waits = bool(self.waits_for()) and not self.held
+        waits = bool(self.waits_for()) and not self.held and not self.blocked
         return waits and not isinstance(wait_of(self.progress.current_step), Soak)
 
     def snapshot(self) -> RunInfo:

@@ -22,9 +22,11 @@ from scheduler.recovery import rebuild
 from scheduler.requests import (
     CalibrationRequest,
     ChamberInfo,
+    ConnectionInfo,
     InstrumentInfo,
     MaintenanceRequest,
     Order,
+    ProblemInfo,
     StopOutcome,
     StorageInfo,
     Submission,
@@ -40,6 +42,9 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 30.0
+STORAGE_UNWATCHED = "nobody ends the runs when the disk stays full or gone, or says that it is"
+CLOCK_UNWATCHED = "steps of the computer's clock are not told"
+TIMES_UNWATCHED = "no run starts because its time has come or a maintenance is over"
 
 
 class Service:
@@ -76,6 +81,7 @@ class Service:
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
         engine.on_end(self._run_ended)
+        engine.on_hopeless(self._end_safely)
 
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
@@ -115,10 +121,11 @@ class Service:
 
     async def watch(self) -> None:
         """Watch the disk, the computer's clock and the times of the queue, for ever."""
+        keep = self._engine.supervisor.keep
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.storage.keep(), name="watch storage")
-            group.create_task(self._clock_watch.keep(), name="watch the clock")
-            group.create_task(self.dispatcher.keep(), name="start runs at their time")
+            group.create_task(keep("watch storage", self.storage.keep, STORAGE_UNWATCHED))
+            group.create_task(keep("watch the clock", self._clock_watch.keep, CLOCK_UNWATCHED))
+            group.create_task(keep("start runs at their time", self.dispatcher.keep, TIMES_UNWATCHED))
 
     @property
     def storing(self) -> bool:
@@ -196,6 +203,14 @@ class Service:
             )
             for name, keeper in self._engine.keepers.items()
         ]
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Return how the connection to each instrument, chamber and broker stands."""
+        return [contact.info() for contact in self._engine.contacts]
+
+    def problems(self) -> list[ProblemInfo]:
+        """Return the parts of the daemon that have died lately of a fault of their own."""
+        return self._engine.supervisor.problems()
 
     def chambers(self) -> list[ChamberInfo]:
         """Return every chamber of service.toml."""

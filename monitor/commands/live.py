@@ -10,6 +10,7 @@ import typer
 
 from drivers.chamber import celsius
 from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
+from monitor.commands.troubles import lost_words, problem_line
 from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
 from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, local_time, say
 from protocols.queueing import Maintenance
@@ -160,14 +161,16 @@ def status(
 
 
 def _table(reply: StatusReply, waits: dict[int, str]) -> str:
-    loud = _storage_lines(reply.storage)
+    loud = [*_storage_lines(reply.storage), *map(problem_line, reply.problems)]
+    lost = {(each.kind, each.name): lost_words(each) for each in reply.connections if not each.reachable}
     lines = [
-        f"{item.name}: {'in contact' if item.reachable else 'NO CONTACT'}"
+        f"{item.name}: {lost.get(('instrument', item.name), 'in contact')}"
         f"{' (simulated)' if item.simulated else ''}, stations {', '.join(item.stations) or 'none'}"
         for item in reply.instruments
     ]
-    lines += [_chamber_line(chamber) for chamber in reply.chambers]
     lines += [maintenance_line(entry) for entry in reply.maintenance]
+    lines += [_chamber_line(chamber, lost.get(("chamber", chamber.name), "")) for chamber in reply.chambers]
+    lines += [f"{name}: {words}" for (kind, name), words in lost.items() if kind == "broker"]
     lines = [*loud, *lines, *(describe(info, waits.get(info.run, "")) for info in reply.runs)]
     return "\n".join(lines) or "nothing is declared in service.toml"
 
@@ -193,8 +196,10 @@ def _storage_lines(storage: StorageInfo) -> list[str]:
     return [*lines, f"{waiting}, guards go on; ALL RUNS END IN {left_min:.1f} min: free disk space now"]
 
 
-def _chamber_line(chamber: ChamberInfo) -> str:
+def _chamber_line(chamber: ChamberInfo, lost: str) -> str:
     marks = " (simulated)" if chamber.simulated else ""
+    if lost:
+        return f"{chamber.name}: {lost}{marks}"
     if not chamber.reachable:
         shows = "NO CONTACT"
     elif chamber.temperature_K is None or chamber.setpoint_K is None:

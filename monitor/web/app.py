@@ -81,6 +81,8 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             storage=service.storage.info(),
             instruments=service.instruments(),
             chambers=service.chambers(),
+            connections=service.connections(),
+            problems=service.problems(),
             runs=service.infos(),
             maintenance=service.dispatcher.maintenance.entries(),
         )

@@ -86,10 +86,12 @@ async def test_a_refused_start_fails_with_the_circuit_confirmed_open(bench: Benc
 
 
 async def test_what_others_run_on_a_channel_is_not_stopped(bench: Bench) -> None:
+    bench.keep()
+    await bench.until(lambda: bench.keeper.reachable)
+    # They started after our look.
     bench.instrument.foreign.add(0)
     bench.instrument.refusal = BusyError("it runs already")
     run = bench.submit(plating())
-    bench.keep()
     await bench.until(lambda: run.number in bench.ended)
     assert run.info.state == "failed"
     assert not run.info.open_circuit_confirmed
