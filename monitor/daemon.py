@@ -31,6 +31,7 @@ from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableEr
 from scheduler.archives import Archives
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig
+from scheduler.editor import Editor
 from scheduler.engine import Engine
 from scheduler.recorder import Recorder
 from scheduler.requests import STATE_FILE
@@ -126,6 +127,7 @@ class Daemon:
         )
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
         self.archives = Archives(self.store, self.recorder, self.worker, self.service.remember)
+        self.edits = Editor(self.service.alive, self.service.audit, self.recorder, self.clock)
         self.last_request_s = self.clock.monotonic()
 
     @contextlib.asynccontextmanager
@@ -270,9 +272,11 @@ async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[Non
     import uvicorn
 
     from monitor.web.app import create_app
+    from monitor.web.edits_routes import add_edits_routes
 
     token = secrets.token_urlsafe(32)
     app = create_app(daemon.service, daemon.archives, token, daemon.request_seen)
+    add_edits_routes(app, daemon.edits)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     # uvicorn would take over the signals; they are ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # a documented seam

@@ -285,7 +285,7 @@ class Service:
         Raises NotAllowedError, and InstrumentError if it can't be confirmed.
         """
         with self.audit.asked(who, "pause", run):
-            active = self._alive(run, {"running"})
+            active = self.alive(run, {"running"})
             self._place(active.info.station).keeper.pause(active)
             await self._until_open(active)
             return active.snapshot()
@@ -300,7 +300,7 @@ class Service:
         if active is not None and active.waits_for_person():
             self._place(active.info.station).keeper.go_on(active)
             return active.snapshot()
-        active = self._alive(run, {"paused"})
+        active = self.alive(run, {"paused"})
         if self.storage.why_no_start:
             raise NotAllowedError(f"run {run} can't go on: it waits for {self.storage.why_no_start}")
         self._place(active.info.station).keeper.resume(active)
@@ -364,7 +364,8 @@ class Service:
         place = self._place(run.info.station)
         place.keeper.adopt(place.channel, run)
 
-    def _alive(self, run: int, states: set[RunState]) -> ActiveRun:
+    def alive(self, run: int, states: set[RunState]) -> ActiveRun:
+        """Return a run that is in one of these states. Raises NotAllowedError."""
         info = self.info(run)
         if info.state not in states:
             raise NotAllowedError(f"run {run} is {info.state}, not {' or '.join(sorted(states))}")
