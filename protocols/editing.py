@@ -98,34 +98,42 @@ def passes_begun(loop: Loop, place: Position) -> int | None:
 def changes(before: Program, after: Program) -> list[str]:
     """Say what differs between a program and what became of it by edits, a sentence each."""
     pairs = zip(loops_of_program(before), loops_of_program(after), strict=True)
-    counts = [(old.label, old.passes, new.passes) for old, new in pairs]
+    counts = [(loop.label, loop.passes, edited_loop.passes) for loop, edited_loop in pairs]
     found = [f"{label}: {new} passes, not {old}" for label, old, new in counts if old != new]
-    for name, words in (("voltage_min_V", "V"), ("voltage_max_V", "V"), ("current_max_A", "A")):
-        values = getattr(before.limits, name), getattr(after.limits, name)
-        if values[0] != values[1]:
-            found.append(f"safety limit {name[:-2]}: {values[1]:g} {words}, not {values[0]:g} {words}")
+    for name in ("voltage_min_V", "voltage_max_V", "current_max_A"):
+        old, new = getattr(before.limits, name), getattr(after.limits, name)
+        if old != new:
+            unit = name[-1]
+            found.append(f"safety limit {name[:-2]}: {new:g} {unit}, not {old:g} {unit}")
     for (old_step, _), (new_step, _) in zip(before.walk(), after.walk(), strict=True):
         if old_step != new_step:
-            found += [f"{new_step.label}: {text}" for text in _changed_ends(old_step, new_step)]
+            words = _changed_ends(old_step, new_step, after.cell.area_m2)
+            found += [f"{new_step.label}: {text}" for text in words]
     return found
 
 
-def _changed_ends(before: Step, after: Step) -> Iterator[str]:
+def _changed_ends(before: Step, after: Step, area_m2: float) -> Iterator[str]:
     kinds: dict[str, KindName] = {
+        "charge_C": "areal_capacity",
         "duration_s": "time",
-        "charge_C": "charge",
         "until_voltage_V": "voltage",
         "voltage_V": "voltage",
         "until_current_A": "current",
     }
+    by_charge = getattr(after, "charge_C", None) is not None
     for name, kind in kinds.items():
         old, new = getattr(before, name, None), getattr(after, name, None)
-        if old != new:
-            words = ["none" if v is None else format_amount(v, kind) for v in (new, old)]
-            what = "longest time" if name == "duration_s" else kind
-            yield f"{what} {words[0]}, not {words[1]}"
+        # The time that a charge takes says nothing new.
+        if old != new and not (name == "duration_s" and by_charge):
+            yield f"{kind.replace('_', ' ')} {_words(new, kind, area_m2)}, not {_words(old, kind, area_m2)}"
     if getattr(before, "host_ends", ()) != getattr(after, "host_ends", ()):
-        yield "the charge that ends it"
+        yield "another charge that ends it"
+
+
+def _words(value: float | None, kind: KindName, area_m2: float) -> str:
+    if value is None:
+        return "none"
+    return format_amount(value / area_m2 if kind == "areal_capacity" else value, kind)
 
 
 # Applying

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from protocols import tree
 from protocols.editing import FILE, changes, edited, edited_late, loops_of_program, passes_begun
-from protocols.edits import Edit, PendingEdit, ProgramEdit, Skip, SpectrumNow
+from protocols.edits import (
+    Edit,
+    End,
+    EndName,
+    Limit,
+    Passes,
+    PendingEdit,
+    ProgramEdit,
+    Skip,
+    SpectrumNow,
+)
 from protocols.ends import ENDS
 from protocols.errors import BusyError, InvalidFileError, NotAllowedError, Problem, StorageError
 from protocols.nodes import ChargePassed, ConstantCurrent, ConstantVoltage, Rest, Step
@@ -16,7 +26,7 @@ from protocols.plan import make_plan
 from protocols.position import Position
 from protocols.program import Program
 from protocols.records import RunState
-from protocols.units import format_amount
+from protocols.units import KindName, format_amount
 from scheduler.audit import UNKNOWN, AuditLog
 from scheduler.clock import Clock
 from scheduler.edit_reading import Situation, read_changes, read_spectrum
@@ -208,6 +218,23 @@ def _takes_effect(active: ActiveRun, edits: tuple[Edit, ...]) -> str:
 # What may be edited
 
 
+def _asked_words(program: Program, edit: Edit) -> str:
+    """Say what was asked for."""
+    match edit:
+        case Passes():
+            return f"{edit.loop}: {edit.count} passes"
+        case Limit():
+            return f"safety limit {edit.which}: {edit.value:g} {'A' if edit.which == 'current_max' else 'V'}"
+        case End():
+            kinds: dict[EndName, KindName] = {"time": "time", "charge": "charge", "current": "current"}
+            kind = kinds.get(edit.which, "voltage")
+            return f"{program.step(edit.step).label}: {edit.which} {format_amount(edit.value, kind)}"
+        case Skip():
+            return f"{program.step(edit.step).label}: what is left of it is skipped"
+        case SpectrumNow():
+            return _words(edit)
+
+
 def _editable(run: int, at: Situation, pending: tuple[PendingEdit, ...]) -> EditableReply:
     limits = at.program.limits
     return EditableReply(
@@ -223,25 +250,26 @@ def _editable(run: int, at: Situation, pending: tuple[PendingEdit, ...]) -> Edit
             for loop in loops_of_program(at.program)
         ],
         steps=[
-            EndsReply(step=step.index, label=step.label, ends=_ends(step)) for step, _ in at.program.walk()
+            EndsReply(step=step.index, label=step.label, ends=_ends(step, at.program.cell.area_m2))
+            for step, _ in at.program.walk()
         ],
         limits={
             "voltage_min": f"{limits.voltage_min_V:g} V",
             "voltage_max": f"{limits.voltage_max_V:g} V",
             "current_max": format_amount(limits.current_max_A, "current"),
         },
-        pending=[f"{edit.edit.kind}, asked for by {edit.who}" for edit in pending],
+        pending=[f"{_asked_words(at.program, asked.edit)} (by {asked.who})" for asked in pending],
     )
 
 
-def _ends(step: Step) -> dict[str, str]:
+def _ends(step: Step, area_m2: float) -> dict[str, str]:
     """Return what ends a step, in words, of what may be changed."""
     found: dict[str, str] = {}
     if step.kind in ENDS and isinstance(step, Rest | ConstantCurrent | ConstantVoltage):
         found["time"] = format_amount(step.duration_s, "time")
     if isinstance(step, ConstantCurrent):
         if step.charge_C is not None:
-            found["charge"] = format_amount(step.charge_C, "charge")
+            found["areal_capacity"] = format_amount(step.charge_C / area_m2, "areal_capacity")
         if step.until_voltage_V is not None:
             found["voltage"] = f"{step.until_voltage_V:g} V"
     if isinstance(step, ConstantVoltage):
@@ -249,5 +277,5 @@ def _ends(step: Step) -> dict[str, str]:
             found["current"] = format_amount(step.until_current_A, "current")
         for end in step.host_ends:
             if isinstance(end, ChargePassed):
-                found["charge"] = format_amount(end.charge_C, "charge")
+                found["areal_capacity"] = format_amount(end.charge_C / area_m2, "areal_capacity")
     return found

@@ -99,6 +99,7 @@ def document_of(
             }
             for stored in reader.tickets(run)
         ],
+        "edits": reader.edits(run),
         "half_cycles": [as_json(half_cycle) for half_cycle in reader.half_cycles(run)],
         "verdicts": [as_json(verdict) for verdict in reader.verdicts(run)],
         "results": reader.results(run),

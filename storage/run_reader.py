@@ -109,6 +109,12 @@ class RunReader(ABC):
         """Return the programs that a run had before it was edited, by their digests."""
         return {digest: self.earlier_program(run, digest) for _, digest in self._changes(run)}
 
+    def edits(self, run: int) -> list[dict[str, object]]:
+        """Return what people changed of a run while it went on, in order: who, when, what, from and to."""
+        kinds = ("edited", "inserted")
+        events = [stored.event for stored in self.events_of(run) if stored.event.kind in kinds]
+        return [{"kind": e.kind, "t_s": e.t_s, "unix_s": e.unix_s, **e.data} for e in events]
+
     def _changes(self, run: int) -> list[tuple[float, str]]:
         """Return when a run got another program, in run time, and the digest of the one before."""
         edits = [stored.event for stored in self.events_of(run, "edited")]

@@ -130,7 +130,7 @@ def describe_editable(reply: EditableReply) -> str:
         lines.append(f"  {loop.label}: {loop.passes} passes, {begun}{fixed}")
     lines.append("steps:")
     for step in reply.steps:
-        ends = ", ".join(f"{which} {value}" for which, value in step.ends.items())
+        ends = ", ".join(f"{which.replace('_', ' ')} {value}" for which, value in step.ends.items())
         lines.append(f"  {step.step:>3} {step.label}" + (f": {ends}" if ends else ""))
     lines.append("limits:")
     lines += [f"  {name}: {value}" for name, value in reply.limits.items()]
