@@ -52,6 +52,8 @@ class _State:
     driven: bool = False
     sums: _Sums | None = None
     last: _Point | None = None
+    before_C: float | None = 0.0
+    """Planned charge of the steps before this one in the open half-cycle."""
 
 
 _STATE = TypeAdapter(_State)
@@ -109,10 +111,12 @@ class HalfCycleMeter:
             return None
         closed = self.close(complete=True) if turned else None
         if s.sums is None:
-            s.number += 1
+            s.number, s.before_C = s.number + 1, 0.0
             s.sums = _Sums(step, visit, t_s, set_current_A, planned_charge_C, t_end_s=t_s)
         elif (step, visit) != (s.step, s.visit):
-            s.sums.planned_charge_C = _total(s.sums.planned_charge_C, planned_charge_C)
+            s.before_C = s.sums.planned_charge_C
+        # A step that goes on may have been given another end.
+        s.sums.planned_charge_C = _total(s.before_C, planned_charge_C)
         s.step, s.visit, s.began_s = step, visit, t_s
         return closed
 

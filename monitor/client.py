@@ -30,6 +30,9 @@ from scheduler.requests import (
     STATE_FILE,
     Adoption,
     CalibrationRequest,
+    EditableReply,
+    EditReply,
+    EditRequest,
     MaintenanceRequest,
     Order,
     QueueReply,
@@ -147,6 +150,15 @@ class Client:
     def acknowledge(self, run: int) -> RunInfo:
         """Free the station of a protected run."""
         return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/ack"))
+
+    def editable(self, run: int) -> EditableReply:
+        """What of a run may be edited."""
+        return EditableReply.model_validate(self._call("GET", f"/api/v1/runs/{run}/edits"))
+
+    def edit(self, run: int, request: EditRequest) -> EditReply:
+        """Edit a run that goes on, or ask what an edit would come to."""
+        body = request.model_dump(mode="json")
+        return EditReply.model_validate(self._call("POST", f"/api/v1/runs/{run}/edits", body))
 
     def calibrate(self, request: CalibrationRequest) -> Calibration:
         """Keep what a channel showed on a known load."""

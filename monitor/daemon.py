@@ -32,6 +32,7 @@ from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableEr
 from scheduler.archives import Archives
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig
+from scheduler.editor import Editor
 from scheduler.engine import Engine
 from scheduler.recorder import Recorder
 from scheduler.requests import STATE_FILE
@@ -128,6 +129,7 @@ class Daemon:
         )
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
         self.archives = Archives(self.store, self.recorder, self.worker, self.service.remember)
+        self.edits = Editor(self.service.alive, self.service.audit, self.recorder, self.clock)
         self.last_request_s = self.clock.monotonic()
 
     @contextlib.asynccontextmanager
@@ -278,10 +280,12 @@ def _listen(port: int) -> socket.socket:
 async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[None]:
     """Serve the HTTP API on this computer; its address and token are in ``daemon.json`` meanwhile."""
     from monitor.web.app import create_app
+    from monitor.web.edits_routes import add_edits_routes
     from monitor.web.server import HttpServer
 
     token = secrets.token_urlsafe(32)
     app = create_app(daemon.service, daemon.archives, token, daemon.request_seen)
+    add_edits_routes(app, daemon.edits)
     server = HttpServer(app, link)
     state_file = daemon.config.data / STATE_FILE
     address = f"http://{LOCAL}:{link.getsockname()[1]}"

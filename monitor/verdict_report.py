@@ -70,7 +70,7 @@ def explain(reader: RunReader, run: int, number: int | None, asked: str = "") ->
     chosen = _most_serious(verdicts) if number is None else number
     verdict = verdicts[chosen - 1]
     guard = str(verdict.evidence.get("guard", ""))
-    settings = _settings(reader.program(run), guard, verdict)
+    settings = _settings(reader.program_at(run, verdict.time_s), guard, verdict)
     files = sorted((reader.folder_of(run) / FOLDER).glob(f"{chosen}-{verdict.kind}[-.]*"))
     return Explained(info, verdicts, chosen, guard, settings, files, asked or str(run))
 

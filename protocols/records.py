@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from protocols.edits import PendingEdit
 from protocols.frozen import Frozen
 from protocols.verdicts import Verdict
 
@@ -89,7 +90,8 @@ class Event(Frozen):
 
     kind: str
     """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``open_circuit``, ``message``, ``decision``,
-    ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``."""
+    ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``, ``edit``
+    (asked for), ``edited`` (it holds), ``inserted`` (a spectrum that a person asked for begins)."""
     t_s: float | None = None
     unix_s: float
     data: dict[str, object] = {}
@@ -150,3 +152,5 @@ class RunInfo(Frozen):
     samples: int = Field(default=0, ge=0)
     archived: Archived | None = None
     """Its samples have left the data folder."""
+    edits: tuple[PendingEdit, ...] = ()
+    """What people have asked to be changed and does not hold yet."""

@@ -12,7 +12,7 @@ from guards.look import Seen
 from protocols import tree
 from protocols.nodes import ConstantCurrent, Geis, Step, set_current_A
 from protocols.verdicts import Verdict
-from scheduler import looking
+from scheduler import edits, looking
 from scheduler.run import ActiveRun
 
 SUSPECT_TIER = 2
@@ -64,7 +64,7 @@ def suspect(run: ActiveRun, verdict: Verdict) -> None:
 def is_interrupted(run: ActiveRun) -> bool:
     """Whether the segment that runs is to be stopped, to go on from there."""
     suspects = run.phase == "test" and run.course.suspicion is not None and _looks_closer(run)
-    return suspects or bool(run.course.step_ended)
+    return suspects or bool(run.course.step_ended) or edits.is_due(run)
 
 
 def _looks_closer(run: ActiveRun) -> bool:
@@ -145,7 +145,7 @@ def segment_ended(run: ActiveRun, end: SegmentEnd) -> None:
     trip = run.course.trip
     if trip is not None:
         _judge_trip(run, trip, end)
-    elif run.phase == "look":
+    elif run.phase in ("look", "inserted"):
         _count_charge(run, broken=end.reason != "complete")
 
 

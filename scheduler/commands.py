@@ -10,7 +10,7 @@ from drivers.instrument import Instrument, SegmentEnd
 from protocols.errors import BusyError, InstrumentError
 from protocols.program import Program
 from protocols.records import RunState, Ticket
-from scheduler import alarms, segments
+from scheduler import alarms, edits, segments
 from scheduler.looking import LOOKING
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun, Phase
@@ -152,6 +152,7 @@ class Commands:
         All samples must have been handed over: what is saved here stands behind the newest of them.
         """
         for channel, run in list(self.runs.items()):
+            edits.heed(run)
             stopped = run.stop_wanted is not None or run.end is not None or run.open_confirmed
             if stopped or not alarms.is_interrupted(run):
                 continue

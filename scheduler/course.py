@@ -30,7 +30,10 @@ class Course:
     tripped: int | None = None
     """Half-cycle of the last trip: another one in it is final at once."""
     looking: tuple[Node, ...] = ()
-    """Steps of the look that runs or comes next, of the engine's own making."""
+    """Steps that no program has: of the engine's look, or of the spectrum that a person asked for, whichever
+    runs or comes next."""
+    inserted: int = 0
+    """How many spectra that a person asked for have begun."""
     looks_again: bool = False
     """The look that has ended decided nothing, and ``looking`` is another one that comes next."""
     retries: int = 0

@@ -43,6 +43,10 @@ class Found:
         self._capacity = CapacityMeter(program.cell, program.retention_from)
         self._s = _State()
 
+    def follow(self, program: Program) -> None:
+        """The run's program was edited: it counts its cycles as before, and more of them."""
+        self._program = program
+
     @property
     def impedance_ohm(self) -> float:
         """Largest |Z| of the last spectrum; else the last |E/I| where E is an overpotential; else a guess."""

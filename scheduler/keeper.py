@@ -16,7 +16,7 @@ from protocols.errors import BusyError, InstrumentError, NotAllowedError, Unreac
 from protocols.measurements import Spectrum
 from protocols.nodes import Soak
 from protocols.records import ENDED
-from scheduler import alarms, segments
+from scheduler import alarms, edits, segments
 from scheduler.adopting import Adoption
 from scheduler.bounded import BoundedInstrument
 from scheduler.clock import Clock
@@ -346,6 +346,7 @@ class Keeper:
             if not await self._commands.open(channel, run):
                 return
             alarms.begin(run)
+        edits.take_effect(run)
         alarms.look_closer(run)
         segments.pause_on_suspicion(run)
         following = segments.following(run)

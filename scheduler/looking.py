@@ -9,6 +9,7 @@ from __future__ import annotations
 from guards.look import Seen, judge_look, reverse_pulse_kind
 from protocols import tree
 from protocols.capabilities import Capabilities
+from protocols.edits import SpectrumNow
 from protocols.nodes import ConstantCurrent, Decision, Geis, Message, Node, Rest, Step, inner, set_current_A
 from protocols.program import Program
 from protocols.tree import Nodes
@@ -29,6 +30,8 @@ LOWEST_UNDER_CURRENT_HZ = 0.5
 POINTS_PER_DECADE = 8
 AVERAGE_UNDER_CURRENT = 3
 """Periods, since the cell's E drifts under current."""
+LOOK_NUMBERS, INSERTED_NUMBERS = 4, 2
+"""So many steps a look, and a spectrum that a person asks for, number at most."""
 LEAST_CURRENT = 0.05
 """|I| below this part of what was set is no current (guards.depletion)."""
 SPARE = 2.0
@@ -106,6 +109,33 @@ def at_rest(program: Program, step: Step, able: Capabilities) -> Nodes:
     rest = Rest(index=first, label="look: open circuit", duration_s=REST_S)
     spectrum = _spectrum(first + 2, "look: spectrum", 0.0, amplitude_A, LOWEST_UNDER_CURRENT_HZ, able)
     return rest, spectrum
+
+
+def first_inserted(program: Program, before: int) -> int:
+    """Return the lowest number of a step of a spectrum that a person asks for, after ``before`` others.
+
+    Each has numbers of its own, after those of looks, so that nobody takes its samples for another one's.
+    """
+    return first_index(program) + LOOK_NUMBERS + INSERTED_NUMBERS * before
+
+
+def inserted_steps(program: Program, asked: SpectrumNow, step: Step | None, before: int) -> Nodes:
+    """Return the steps of a spectrum that a person asks for in the middle of ``step`` (None: between two).
+
+    ``step``: what is left of it. Under its current if that is asked for and the step lasts long enough.
+    """
+    rest, spectrum = _asked_spectrum(first_inserted(program, before), asked)
+    if asked.under_current and isinstance(step, ConstantCurrent):
+        under = spectrum.model_copy(update={"current_A": step.current_A, "average": AVERAGE_UNDER_CURRENT})
+        if _left_s(step) >= SPARE * under.remaining_s:
+            return (under.model_copy(update={"index": rest.index}),)
+    return rest, spectrum
+
+
+def _asked_spectrum(first: int, asked: SpectrumNow) -> tuple[Rest, Geis]:
+    rest = Rest(index=first, label="asked for: open circuit", duration_s=REST_S)
+    settings = asked.model_dump(exclude={"kind", "under_current"})
+    return rest, Geis(index=first + 1, label="asked for: spectrum", **settings)
 
 
 def is_under_current(nodes: Nodes) -> bool:

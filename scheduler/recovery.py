@@ -24,7 +24,8 @@ from scheduler.alarms import heed
 from scheduler.clock import Clock, Stamp
 from scheduler.clock_watch import STEP_S
 from scheduler.course import Course, course_of
-from scheduler.looking import LOOKING, first_index
+from scheduler.edits import follow
+from scheduler.looking import LOOKING, first_index, first_inserted
 from scheduler.recorder import Recorder
 from scheduler.run import PAUSED, ActiveRun, Phase
 from storage.reader import Reader
@@ -51,7 +52,8 @@ class _Temperature:
 
 
 _Columns = dict[str, NDArray[Any]]
-_Between = tuple[Spectrum, SpectrumSummary] | _Temperature
+_Between = tuple[Spectrum, SpectrumSummary] | _Temperature | Program
+"""What comes between samples; a program: that of the run from here on."""
 
 
 def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock, reader: Reader) -> ActiveRun:
@@ -95,6 +97,8 @@ def _tell_clock_step(run: ActiveRun, reader: Reader, clock: Clock) -> None:
 def _phase_of(run: ActiveRun, segment: Program) -> Phase:
     """Return the phase whose steps a segment holds: each step has its own number."""
     step = next((step.index for step, _ in segment.walk()), None)
+    if step is not None and step >= first_inserted(run.program, 0):
+        return "inserted"
     if step is not None and step >= first_index(run.program):
         return "look"
     phases: tuple[Phase, ...] = ("suspicion", "afterwards")
@@ -132,6 +136,9 @@ def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
     for item in _since(run, reader, since):
         if isinstance(item, dict):
             found = run.progress.take(*(item[name].tolist() for name in REPLAYED_COLUMNS))[2]
+        elif isinstance(item, Program):
+            follow(run, item)
+            continue
         elif isinstance(item, _Temperature):
             found = run.progress.temperature(item.t_s, item.temperature_K)
         else:
@@ -149,16 +156,25 @@ def _restore(run: ActiveRun, reader: Reader, t_s: float, state: dict[str, object
         run.end = _saved_end(state)
     except (KeyError, TypeError, ValueError):
         log.warning("run %d: its guards' saved state can't be read; its samples are replayed", run.number)
-        run.course = Course(looking=run.course.looking)
-        run.forget_progress()
-        # Looks of the engine's own stand nowhere but in the segments that they were.
-        for stored in reader.tickets(run.number):
-            if _phase_of(run, stored.program) == "look":
-                run.progress.use(stored.program)
-        run.follow_phase()
+        _begin_anew(run, reader)
         return 0.0
     run.clock.ended = Stamp.of(state.get("end"))
     return t_s
+
+
+def _begin_anew(run: ActiveRun, reader: Reader) -> None:
+    """Forget what was saved of the guards: all that was measured is told again, beginning with the program
+    that the run had at first."""
+    segments = [(stored.program, _phase_of(run, stored.program)) for stored in reader.tickets(run.number)]
+    own = [program for program, phase in segments if phase in ("look", "inserted")]
+    begun = {next(program.walk())[0].index for program, phase in segments if phase == "inserted"}
+    run.course = Course(looking=run.course.looking, inserted=len(begun))
+    run.program = reader.programs(run.number)[0][1]
+    run.forget_progress()
+    # Steps of the engine's own stand nowhere but in the segments that they were.
+    for program in own:
+        run.progress.use(program)
+    run.follow_phase()
 
 
 def _saved_end(state: dict[str, object]) -> SegmentEnd | None:
@@ -195,6 +211,9 @@ def _between(
         temperature = _Temperature.of(stored.event)
         place = int(np.searchsorted(t_s, temperature.t_s, side="left")) + temperature.samples_at_t
         found.append((place, temperature.t_s, True, temperature))
+    for since_s, program in reader.programs(run.number)[1:]:
+        if since_s > since:
+            found.append((int(np.searchsorted(t_s, since_s, side="right")), since_s, False, program))
     # One that came in during a sweep was told before the spectrum, which came whole at its end.
     for place, _, _, item in sorted(found, key=lambda each: each[:3]):
         yield place, item

@@ -235,3 +235,97 @@ class QueueReply(Frozen):
 
     runs: list[QueueRow]
     maintenance: list[Maintenance] = []
+
+
+class EndRequest(Frozen):
+    """Another end of a step, as a person writes it."""
+
+    step: str
+    """Its number, its label, or the end of its label that no other one has."""
+    which: str
+    """``time``, ``charge``, ``areal_capacity``, ``voltage`` or ``current``."""
+    value: str
+
+
+class SpectrumRequest(Frozen):
+    """A spectrum in the middle of a test. What is empty is chosen for the channel and the test."""
+
+    start: str = ""
+    """First frequency."""
+    end: str = ""
+    amplitude: str = ""
+    """Peak of the current."""
+    points_per_decade: int = Field(default=8, ge=1, le=100)
+    under_current: bool = False
+
+
+class EditRequest(Frozen):
+    """What is to become another in a run that goes on: one skip, one spectrum, or changes of the program."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    cycles: int | None = Field(default=None, ge=1)
+    """Passes of a loop in all, those that are done included."""
+    loop: str = ""
+    """Its label, or its end; may be left out where only one can be meant."""
+    limits: dict[str, str] = {}
+    """``voltage`` (both signs), ``voltage_min``, ``voltage_max``, ``current_max`` → value."""
+    ends: tuple[EndRequest, ...] = ()
+    skip: bool = False
+    spectrum: SpectrumRequest | None = None
+    expects: str = ""
+    """The program's digest, or its beginning, as the asker knows it: if another one holds by now, nothing is
+    changed. Empty: whatever it is."""
+    dry_run: bool = False
+    """Only say what would change."""
+
+
+class EditReply(Frozen):
+    """What an edit comes to."""
+
+    run: int
+    changes: list[str]
+    takes_effect: str
+    before: str
+    """Digest of the program before, with what is pending."""
+    program: str
+    """Digest of the program after."""
+    left_before_s: float
+    """Longest time that is left of the test without the edit."""
+    left_s: float
+    ends_unix_s: float
+    """When it ends at the latest; spectra count with their least time."""
+    warnings: list[str] = []
+    dry_run: bool = False
+
+
+class LoopReply(Frozen):
+    """A loop of a run, and how far it is."""
+
+    label: str
+    passes: int
+    begun: int | None
+    """None: it is over."""
+    can_change: bool
+
+
+class EndsReply(Frozen):
+    """A step of a run, and what ends it, in words."""
+
+    step: int
+    label: str
+    ends: dict[str, str]
+    """End condition that it may have → its value; empty: it has none."""
+
+
+class EditableReply(Frozen):
+    """What of a run may be edited."""
+
+    run: int
+    program: str
+    """Digest of its program, with what is pending; ``expects`` of the next edit."""
+    loops: list[LoopReply]
+    steps: list[EndsReply]
+    limits: dict[str, str]
+    pending: list[str]
+    """What was asked for and does not hold yet, a sentence each."""

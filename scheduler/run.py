@@ -11,6 +11,7 @@ from typing import Literal
 
 from drivers.instrument import OpenCircuit, SegmentEnd
 from protocols.capabilities import Capabilities
+from protocols.edits import PendingEdit
 from protocols.errors import InstrumentError, NotAllowedError
 from protocols.nodes import Soak
 from protocols.position import Position
@@ -40,9 +41,9 @@ WAITS_FOR_STORAGE = "storage: no step starts before that can be stored"
 PAUSED = "paused by a person"
 """Reason of a stop after which the run is to go on."""
 
-Phase = Literal["test", "suspicion", "look", "afterwards"]
+Phase = Literal["test", "suspicion", "look", "inserted", "afterwards"]
 """Which steps run: the program's own, those it wants when a guard suspects something, those of the engine's
-own look at the cell, those after the program's end."""
+own look at the cell, of a spectrum that a person asked for, those after the program's end."""
 
 
 class ActiveRun:
@@ -103,6 +104,7 @@ class ActiveRun:
         nodes = {
             "suspicion": self.program.on_suspicion,
             "look": self.course.looking,
+            "inserted": self.course.looking,
             "afterwards": self.program.afterwards,
         }
         return self.program.with_steps(nodes[phase]) if phase in nodes else self.program
@@ -223,6 +225,14 @@ class ActiveRun:
         self._store.save_run(self.info)
         self.tell("state", {"state": state, "reason": reason})
 
+    def amend(self, edits: tuple[PendingEdit, ...], program: Program | None = None) -> None:
+        """Queue which edits do not hold yet, and the program if another one holds from now on."""
+        self.info = self.info.model_copy(update={"edits": edits})
+        if program is None:
+            self._store.save_run(self.info)
+        else:
+            self._store.change_program(self.info, program)
+
     def tell(self, kind: str, data: dict[str, object]) -> None:
         """Record an event of now; it is published after its commit."""
         self._recorder.event(self.number, kind, self.progress.t_s, data)
@@ -279,7 +289,7 @@ class ActiveRun:
         """Remember a segment that an earlier daemon started."""
         self.ticket, self.segment, self.phase = stored.ticket, stored.program, phase
         self.clock.resume(stored.offset_s, stored.anchor_unix_s)
-        if phase == "look":
+        if phase in ("look", "inserted"):
             self.course.looking = stored.program.steps
         self.follow_phase()
 

@@ -17,7 +17,7 @@ from protocols.program import Program
 from protocols.records import RunState
 from protocols.tree import Nodes
 from protocols.verdicts import Verdict
-from scheduler import alarms
+from scheduler import alarms, edits
 from scheduler.run import ActiveRun, Phase
 from scheduler.waiting import in_vain, wait_of
 
@@ -44,8 +44,10 @@ class Following:
 def begin(run: ActiveRun) -> Following:
     """Return what a run starts with, or goes on with after a pause."""
     if run.ticket is None or run.end is None:
+        edits.take_effect(run)
         return Following("test", run.program.steps)
     run.end = replace(run.end, reason="complete")
+    edits.take_effect(run)
     return following(run) or Following("test", ())
 
 
@@ -69,6 +71,10 @@ def following(run: ActiveRun) -> Following | None:
             return Following("suspicion", run.program.on_suspicion)
         if run.course.looking:
             return Following("look", run.course.looking)
+    if run.phase == "inserted" and (left := _left(run)):
+        return Following("inserted", left)
+    if inserted := edits.wanted_spectrum(run):
+        return Following("inserted", inserted)
     left = _test_left(run)
     return Following("test", left) if tree.head(left)[0] is not None else None
 
@@ -110,6 +116,8 @@ def prepare(run: ActiveRun, wanted: Following) -> Program | None:
     """
     if wanted.phase == "suspicion":
         alarms.own_steps_begin(run)
+    elif wanted.phase == "inserted":
+        edits.spectrum_begins(run, wanted.left)
     left = _pass_host_nodes(run, wanted.left)
     nodes = tree.leading(left)
     if not nodes:
@@ -188,7 +196,7 @@ def ended(run: ActiveRun, end: SegmentEnd) -> None:
 
 def finish(run: ActiveRun, phase: Phase) -> None:
     """Nothing of a phase is left, though no segment has just ended there."""
-    run.course.place = run.test_place() if phase == "suspicion" else None
+    run.course.place = run.test_place() if phase in ("suspicion", "inserted") else None
     if phase == "test":
         run.course.forget_interruption()
     run.phase, run.progress.section = phase, run.section(phase)

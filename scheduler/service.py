@@ -271,7 +271,7 @@ class Service:
         Raises NotAllowedError, and InstrumentError if it can't be confirmed.
         """
         with self.audit.asked(who, "pause", run):
-            active = self._alive(run, {"running"})
+            active = self.alive(run, {"running"})
             self._place(active.info.station).keeper.pause(active)
             await self._until_open(active)
             return active.snapshot()
@@ -286,7 +286,7 @@ class Service:
         if active is not None and active.waits_for_person():
             self._place(active.info.station).keeper.go_on(active)
             return active.snapshot()
-        active = self._alive(run, {"paused"})
+        active = self.alive(run, {"paused"})
         if self.storage.why_no_start:
             raise NotAllowedError(f"run {run} can't go on: it waits for {self.storage.why_no_start}")
         self.dispatcher.maintenance.refuse(active.info.station)
@@ -321,7 +321,8 @@ class Service:
     def _place(self, station: str) -> Place:
         return self.stations.place(station)
 
-    def _alive(self, run: int, states: set[RunState]) -> ActiveRun:
+    def alive(self, run: int, states: set[RunState]) -> ActiveRun:
+        """Return a run that is in one of these states. Raises NotAllowedError."""
         info = self.info(run)
         if info.state not in states:
             raise NotAllowedError(f"run {run} is {info.state}, not {' or '.join(sorted(states))}")

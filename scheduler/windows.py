@@ -175,7 +175,7 @@ def write_window(data: Path, reader: RunReader, window: Window, draw: Draw | Non
         picture = stem.with_name(f"{stem.name}.png")
         draw(window, picture)
         files.append(picture.name)
-    program = reader.program(window.info.run)
+    program = reader.program_at(window.info.run, window.verdict.time_s)
     document: dict[str, object] = {
         "run": window.info.run,
         "number": window.number,

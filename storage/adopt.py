@@ -145,6 +145,8 @@ def _rows(found: RunFolder) -> Batch:
     values = {"name": info.name, "state": info.state, "info": info.model_dump_json(), "extra": to_json(extra)}
     batch.put(tables.Run, {"run": run}, **values)
     catalogue.put_versions(batch, run, found.program(run), extra, info.submitted_unix_s)
+    for digest, earlier in found.earlier_programs(run).items():
+        catalogue.put_program(batch, digest, earlier)
     for stored in found.tickets(run):
         batch.put(
             tables.Ticket,

@@ -92,6 +92,13 @@ class Reader(RunReader):
             return _program(row.program)
         raise StorageError(f"run {run} in {self._folder} was stored without its program")
 
+    def earlier_program(self, run: int, digest: str) -> Program:
+        """Return a program that a run had before it was edited."""
+        table = tables.Program
+        for row in self._rows(select(col(table.program)).where(col(table.digest) == digest)):
+            return _program(row.program)
+        raise StorageError(f"run {run} in {self._folder} was stored without a program that it had before")
+
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with a run."""
         return dict(_plain_json(self._run(run).extra))

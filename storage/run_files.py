@@ -50,7 +50,9 @@ def describe_run(reader: Reader, run: int, files: Sequence[SealedFile], columns:
     (folder / CHECKSUMS).unlink(missing_ok=True)
     _write_texts(folder, reader.extra(run))  # noqa: S610 - not Django's extra
     segments = [as_json(stored.program) for stored in reader.tickets(run)]
-    write_json(folder / PROGRAM, {"program": as_json(reader.program(run)), "segments": segments})
+    programs = {"program": as_json(reader.program(run)), "segments": segments}
+    earlier = {digest: as_json(program) for digest, program in reader.earlier_programs(run).items()}
+    write_json(folder / PROGRAM, programs | ({"earlier": earlier} if earlier else {}))
     spectra = reader.spectra(run)
     write_json(folder / SPECTRA, [{"spectrum": as_json(w), "summary": as_json(s)} for w, s in spectra])
     write_spectra_csv(folder / SPECTRA_CSV, (whole for whole, _ in spectra))
@@ -97,6 +99,7 @@ def document_of(
             }
             for stored in reader.tickets(run)
         ],
+        "edits": reader.edits(run),
         "half_cycles": [as_json(half_cycle) for half_cycle in reader.half_cycles(run)],
         "verdicts": [as_json(verdict) for verdict in reader.verdicts(run)],
         "results": reader.results(run),

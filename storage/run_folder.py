@@ -79,6 +79,14 @@ class RunFolder(RunReader):
         self._require(run)
         return self._programs[0]
 
+    def earlier_program(self, run: int, digest: str) -> Program:
+        """Return a program that the run had before it was edited."""
+        self._require(run)
+        try:
+            return Program.model_validate(self._json(PROGRAM)["earlier"][digest])
+        except UNREADABLE as error:
+            raise self._damaged(PROGRAM, error) from error
+
     def extra(self, run: int) -> dict[str, str]:
         """Return the texts that were kept with the run."""
         self._require(run)

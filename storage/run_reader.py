@@ -91,6 +91,39 @@ class RunReader(ABC):
     def results(self, run: int) -> dict[str, object] | None:
         """Return the results of a run, None as long as there are none."""
 
+    @abstractmethod
+    def earlier_program(self, run: int, digest: str) -> Program:
+        """Return a program that a run had before it was edited."""
+
+    def programs(self, run: int) -> list[tuple[float, Program]]:
+        """Return the programs that a run has had, each with the run time from which on it held.
+
+        The first held from 0 on; the last is the run's program. All number steps and visits alike.
+        """
+        changes = self._changes(run)
+        since = [0.0, *(t_s for t_s, _ in changes)]
+        programs = [self.earlier_program(run, digest) for _, digest in changes]
+        return list(zip(since, [*programs, self.program(run)], strict=True))
+
+    def earlier_programs(self, run: int) -> dict[str, Program]:
+        """Return the programs that a run had before it was edited, by their digests."""
+        return {digest: self.earlier_program(run, digest) for _, digest in self._changes(run)}
+
+    def edits(self, run: int) -> list[dict[str, object]]:
+        """Return what people changed of a run while it went on, in order: who, when, what, from and to."""
+        kinds = ("edited", "inserted")
+        events = [stored.event for stored in self.events_of(run) if stored.event.kind in kinds]
+        return [{"kind": e.kind, "t_s": e.t_s, "unix_s": e.unix_s, **e.data} for e in events]
+
+    def _changes(self, run: int) -> list[tuple[float, str]]:
+        """Return when a run got another program, in run time, and the digest of the one before."""
+        edits = [stored.event for stored in self.events_of(run, "edited")]
+        return [(edit.t_s or 0.0, str(edit.data["from"])) for edit in edits if "from" in edit.data]
+
+    def program_at(self, run: int, t_s: float) -> Program:
+        """Return the program that held at a run time."""
+        return [program for since, program in self.programs(run) if since <= max(t_s, 0.0)][-1]
+
     def samples(
         self,
         run: int,

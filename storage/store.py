@@ -127,6 +127,12 @@ class Store:
         values = {"name": info.name, "state": info.state, "info": info.model_dump_json()}
         self._queued.put(tables.Run, {"run": info.run}, **values)
 
+    def change_program(self, info: RunInfo, program: Program) -> None:
+        """Queue the program that a run has from now on, and its state; its earlier programs stay."""
+        self.save_run(info)
+        digest = catalogue.put_program(self._queued, program.digest(), program)
+        self._queued.put(tables.Run, {"run": info.run}, program=digest)
+
     def save_ticket(
         self, ticket: Ticket, program: Program, state: TicketState, offset_s: float, anchor_unix_s: float
     ) -> None:

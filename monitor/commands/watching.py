@@ -37,6 +37,8 @@ def describe(info: RunInfo, waits_for: str = "", longest_s: float | None = None)
         parts.append(f"waits for {waits_for or info.waits_for}")
     if info.reason:
         parts.append(info.reason)
+    if info.edits and info.state not in ENDED:
+        parts.append(f"edits that do not hold yet: {len(info.edits)}")
     if info.archived is not None:
         parts.append(f"archived in {info.archived.file}")
     return " · ".join(part for part in parts if part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,13 +42,15 @@ BY_PERSON = "by a person"
 
 
 def deviations(reader: RunReader, run: int) -> list[Deviation]:
-    """Return the deviations of a run, by time: gaps, verdicts, lost contact, what people and faults ended."""
+    """Return the deviations of a run, by time: gaps, verdicts, lost contact, edits, what people and faults
+    ended."""
     to_unix = reader.clock(run)
     ends_on = reader.program(run).ends_on
     found = [_of_gap(gap, to_unix) for gap in reader.gaps(run)]
     found += [_of_verdict(v, to_unix) for v in reader.verdicts(run) if v.kind not in ends_on]
     found += _of_states([stored.event for stored in reader.events_of(run, "state")])
     found += [_of_alarm(stored.event) for stored in reader.events_of(run, "alarm")]
+    found += map(_of_edit, reader.edits(run))
     return sorted(found, key=lambda deviation: int(deviation["occurred_at"]))
 
 
@@ -86,6 +88,17 @@ def _of_states(events: list[Event]) -> Iterator[Deviation]:
         if following is not None:
             found["duration_s"] = math.ceil(max(0.0, following.unix_s - event.unix_s))
         yield {**found, "description": reason or state, "impact": impact}
+
+
+def _of_edit(edit: Mapping[str, Any]) -> Deviation:
+    what = "; ".join(edit.get("changes", ())) or f"a spectrum was inserted, {edit.get('how')}"
+    return {
+        "category": "operator_intervention",
+        "type": "edit",
+        "occurred_at": int(edit["unix_s"]),
+        "description": f"edited by {edit.get('who')}: {what}",
+        "impact": "moderate",
+    }
 
 
 def _of_alarm(event: Event) -> Deviation:

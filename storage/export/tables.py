@@ -49,6 +49,7 @@ def write_json_document(reader: RunReader, run: int, path: Path) -> list[str]:
     document = {
         "run": as_json(reader.run(run)),
         "program": as_json(reader.program(run)),
+        "edits": reader.edits(run),
         "half_cycles": [as_json(half_cycle) for half_cycle in reader.half_cycles(run)],
         "verdicts": [as_json(verdict) for verdict in reader.verdicts(run)],
         "gaps": [as_json(gap) for gap in reader.gaps(run)],

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rich_runs import add_run, make_data, write
 
 from protocols.errors import NotAllowedError, StorageError
-from protocols.records import Archived, RunInfo
+from protocols.records import Archived, Event, RunInfo
 from storage.adopt import Adopted, prepare
 from storage.archive import check_archive, ready_folder, unpack, write_archive
 from storage.checksums import format_checksums, renew_checksums
@@ -283,6 +283,27 @@ async def test_a_run_that_goes_on_does_not_become_one_elsewhere(tmp_path: Path, 
     renew_checksums(folder, ["run.json"])
     with pytest.raises(NotAllowedError, match="was running when it was copied"):
         await restored(tmp_path / "other", folder)
+
+
+async def test_all_programs_that_an_edited_run_has_had_come_along(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    await store.open()
+    add_run(store, 1)
+    await store.commit()
+    info, before = store.reader.run(1), store.reader.program(1).model_copy(update={"watch_s": 2.0})
+    after = before.model_copy(update={"watch_s": 3.0})
+    store.change_program(info, before)
+    store.change_program(info, after)
+    changed: dict[str, object] = {"from": before.digest(), "to": after.digest(), "changes": ["watch"]}
+    store.add_event(1, Event(kind="edited", t_s=500.0, unix_s=1500.0, data=changed))
+    await store.seal(1, write)
+    await store.close()
+    write_archive([ready_folder(Reader(tmp_path / "data"), 1)], tmp_path / "a.tar")
+    await restored(tmp_path / "other", tmp_path / "a.tar")
+    for reader in (Reader(tmp_path / "data"), Reader(tmp_path / "other")):
+        assert reader.programs(1) == [(0.0, before), (500.0, after)]
+        assert reader.edits(1) == [{"kind": "edited", "t_s": 500.0, "unix_s": 1500.0, **changed}]
+        assert verify_run(reader, 1).problems == []
 
 
 async def test_a_protected_run_of_another_lab_holds_no_station_here(tmp_path: Path) -> None:
