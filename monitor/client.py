@@ -29,6 +29,7 @@ from scheduler.requests import (
     STATE_FILE,
     Adoption,
     CalibrationRequest,
+    ReloadReply,
     RunReply,
     StatusReply,
     StopOutcome,
@@ -107,6 +108,10 @@ class Client:
     def acknowledge(self, run: int) -> RunInfo:
         """Free the station of a protected run."""
         return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/ack"))
+
+    def reload(self) -> ReloadReply:
+        """Let the daemon read service.toml again."""
+        return ReloadReply.model_validate(self._call("POST", "/api/v1/reload"))
 
     def calibrate(self, request: CalibrationRequest) -> Calibration:
         """Keep what a channel showed on a known load."""

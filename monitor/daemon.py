@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import secrets
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +22,19 @@ from drivers.espec import create as create_espec
 from drivers.instrument import Instrument
 from drivers.simulation.eclib import simulated_library
 from drivers.simulation.wire import find_chamber
-from monitor.broker import embedded_broker
+from monitor.operation import Operation
+from monitor.private_file import write_private
+from monitor.publishing import LOCAL, Publishing
+from monitor.signals import on_signal
 from monitor.verdict_figure import draw_window
 from protocols.capabilities import Capabilities
-from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
+from protocols.errors import BusyError, InvalidFileError, Problem
 from scheduler.archives import Archives
 from scheduler.clock import Clock
-from scheduler.config import ServiceConfig
+from scheduler.config import MqttConfig, ServiceConfig
 from scheduler.engine import Engine
 from scheduler.recorder import Recorder
+from scheduler.reload import Reloading
 from scheduler.requests import STATE_FILE
 from scheduler.service import Service
 from scheduler.worker import Worker
@@ -43,11 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCAL = "127.0.0.1"
-BROKER_FILE = "mqtt.json"
-"""In the data folder: host and port of the embedded broker while it runs."""
 CLIENT_CHECK_S = 1.0
-BROKER_RESTART_S = 2.0
 GC_THRESHOLDS = (50_000, 20, 100)
 """Fewer collections of what never dies (facts/storage.md §6)."""
 
@@ -55,6 +53,14 @@ GC_THRESHOLDS = (50_000, 20, 100)
 def build_instruments(config: ServiceConfig) -> dict[str, Instrument]:
     """Return the instruments of service.toml, not yet connected. Raises InvalidFileError."""
     return {name: _instrument(name, table, config) for name, table in config.instruments.items()}
+
+
+def check_tables(config: ServiceConfig) -> None:
+    """Let the drivers read their tables, without making anything. Raises InvalidFileError."""
+    for name, given in config.instruments.items():
+        table, _ = _biologic_table(name, given)
+        read_settings(name, table)
+    build_chambers(config)
 
 
 def build_chambers(config: ServiceConfig) -> dict[str, Chamber]:
@@ -115,7 +121,9 @@ class Daemon:
         config: ServiceConfig,
         instruments: Mapping[str, Instrument],
         chambers: Mapping[str, Chamber],
+        file: Path | None = None,
     ) -> None:
+        """``file`` is service.toml, to be read again when it has changed."""
         self.clock = Clock()
         self.config = config
         self.store = Store(config.data, clock=self.clock.unix)
@@ -126,7 +134,17 @@ class Daemon:
         )
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
         self.archives = Archives(self.store, self.recorder, self.worker, self.service.remember)
+        self.publishing = Publishing(
+            config.mqtt, config.data, self.recorder, self.service, self._make_publisher
+        )
+        reloading = Reloading(self.service, self.engine, self.recorder, build_instruments, build_chambers)
+        self.operation = Operation(self.service, self.engine, self.recorder, self.publishing, reloading, file)
         self.last_request_s = self.clock.monotonic()
+
+    def _make_publisher(self, settings: MqttConfig) -> Publisher:
+        from monitor.mqtt import Publisher
+
+        return Publisher(settings, self.service.info, self.service.infos(), self.clock)
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -145,28 +163,34 @@ class Daemon:
         self.last_request_s = self.clock.monotonic()
 
 
-async def serve(config: ServiceConfig, *, exit_without_client_s: float | None = None) -> None:
-    """Run the daemon until SIGTERM or SIGINT. What runs on the instruments goes on without it."""
+async def serve(
+    config: ServiceConfig, file: Path | None = None, *, exit_without_client_s: float | None = None
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT. What runs on the instruments goes on without it.
+
+    SIGHUP lets it read ``file``, its service.toml, again.
+    """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve_until(config, stop, exit_without_client_s=exit_without_client_s)
+    daemon = Daemon(config, build_instruments(config), build_chambers(config), file)
+    for name in ("SIGTERM", "SIGINT"):
+        on_signal(name, stop.set)
+    on_signal("SIGHUP", daemon.operation.wants_reload.set)
+    await serve_until(daemon, stop, exit_without_client_s=exit_without_client_s)
 
 
 async def serve_until(
-    config: ServiceConfig, stop: asyncio.Event, *, exit_without_client_s: float | None = None
+    daemon: Daemon, stop: asyncio.Event, *, exit_without_client_s: float | None = None
 ) -> None:
-    """Run the daemon until ``stop`` is set."""
-    daemon = Daemon(config, build_instruments(config), build_chambers(config))
+    """Run a daemon until ``stop`` is set."""
+    config = daemon.config
     link = _listen(config.http.port)
     async with daemon.opened(), asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(daemon.engine.run(), name="engine"),
             group.create_task(daemon.service.watch(), name="watch storage and clock"),
+            group.create_task(daemon.publishing.keep(), name="mqtt"),
+            group.create_task(daemon.operation.keep(), name="operation"),
         ]
-        if config.mqtt.enabled:
-            tasks.append(group.create_task(_publish(daemon), name="mqtt"))
         if exit_without_client_s is not None:
             tasks.append(
                 group.create_task(_without_client(daemon, exit_without_client_s, stop), name="clients")
@@ -176,6 +200,7 @@ async def serve_until(
             daemon.service.begin()
             _settle(daemon)
             await stop.wait()
+            daemon.operation.notifier.stopping()
         for task in tasks:
             task.cancel()
 
@@ -185,17 +210,8 @@ def _settle(daemon: Daemon) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    notify("READY=1")
+    daemon.operation.notifier.ready()
     log.info("ready; data in %s", daemon.config.data)
-
-
-def notify(message: str) -> None:
-    """Tell systemd (``Type=notify``), if it started us."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-            link.connect("\0" + address[1:] if address.startswith("@") else address)
-            link.sendall(message.encode())
 
 
 async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -> None:
@@ -207,54 +223,6 @@ async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -
         await asyncio.sleep(max(left_s, CLIENT_CHECK_S))
     log.warning("no client for %g s: ending", limit_s)
     stop.set()
-
-
-async def _publish(daemon: Daemon) -> None:
-    """Publish over MQTT, through the lab's broker or our own child, which is started again if it ends."""
-    from monitor.mqtt import Publisher
-
-    publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
-    daemon.recorder.on_samples(publisher.samples)
-    daemon.recorder.on_event(publisher.event)
-    publisher.storage(daemon.service.storage.info())
-    daemon.service.storage.on_change(publisher.storage)
-    while True:
-        try:
-            await _publish_with(daemon, publisher)
-        except Exception:
-            # Whatever is wrong with publishing must not end the watch over the cells.
-            log.exception("publishing over MQTT failed; it is started again")
-        await asyncio.sleep(BROKER_RESTART_S)
-
-
-async def _publish_with(daemon: Daemon, publisher: Publisher) -> None:
-    host, port = daemon.config.mqtt.address()
-    if host:
-        await publisher.run(host, port)
-    state_file = daemon.config.data / BROKER_FILE
-    # One that was killed leaves its file behind.
-    state_file.unlink(missing_ok=True)
-    try:
-        async with embedded_broker() as (port, process):
-            _write_private(state_file, {"host": LOCAL, "port": port})
-            await _until_ended(publisher.run(LOCAL, port), process)
-    except (UnreachableError, TimeoutError) as error:
-        log.error("no embedded MQTT broker: %s", error)
-    finally:
-        state_file.unlink(missing_ok=True)
-
-
-async def _until_ended(work: Coroutine[Any, Any, None], process: asyncio.subprocess.Process) -> None:
-    """Do ``work`` until a child process ends. Raises what the work raises."""
-    tasks = [asyncio.create_task(work, name="publish"), asyncio.create_task(process.wait(), name="broker")]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    if not tasks[0].cancelled():
-        tasks[0].result()
 
 
 def _listen(port: int) -> socket.socket:
@@ -270,15 +238,19 @@ async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[Non
     import uvicorn
 
     from monitor.web.app import create_app
+    from monitor.web.metrics_routes import add_metrics_routes
+    from monitor.web.reload_routes import add_reload_routes
 
     token = secrets.token_urlsafe(32)
     app = create_app(daemon.service, daemon.archives, token, daemon.request_seen)
+    add_reload_routes(app, daemon.operation.reload)
+    add_metrics_routes(app, daemon.operation.metrics.text, lambda: daemon.operation.access(token))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
     # uvicorn would take over the signals; they are ours.
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # a documented seam
     task = asyncio.create_task(server.serve(sockets=[link]), name="http")
     state_file = daemon.config.data / STATE_FILE
-    _write_private(
+    write_private(
         state_file, {"url": f"http://{LOCAL}:{link.getsockname()[1]}", "token": token, "pid": os.getpid()}
     )
     try:
@@ -287,15 +259,6 @@ async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[Non
         state_file.unlink(missing_ok=True)
         server.should_exit = True
         await task
-
-
-def _write_private(path: Path, content: dict[str, object]) -> None:
-    """Write a JSON file that only its owner may read, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(content, file)
-    part.replace(path)
 
 
 def run_loop(main: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from drivers.chamber import Chamber
 from drivers.instrument import Instrument
@@ -18,6 +18,7 @@ from scheduler.resolving import Resolver
 from scheduler.results import results_of
 from scheduler.run import ActiveRun
 from scheduler.sealing import Sealer
+from scheduler.tending import Tenders
 from scheduler.windows import Draw
 from scheduler.worker import Worker
 from storage.store import Store
@@ -45,13 +46,12 @@ class Engine:
         self._resolver = Resolver(recorder, worker)
         self._filer = Filer(store, recorder, worker, draw)
         self._sealer = Sealer(store, worker, clock)
-        self.keepers = {
-            name: Keeper(instrument, recorder, clock, self._run_ended, self._resolver.take)
-            for name, instrument in instruments.items()
-        }
-        self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
         self._store = store
         self._recorder = recorder
+        self._clock = clock
+        self.keepers = {name: self._keeper(instrument) for name, instrument in instruments.items()}
+        self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
+        self._keeping, self._keeping_chambers = Tenders(""), Tenders("chamber ")
         self._ended: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished: set[int] = set()
         self._end_subscribers: list[Callable[[ActiveRun], None]] = []
@@ -59,6 +59,23 @@ class Engine:
     def on_end(self, subscriber: Callable[[ActiveRun], None]) -> None:
         """Call ``subscriber`` when a run has ended and its station is free."""
         self._end_subscribers.append(subscriber)
+
+    def _keeper(self, instrument: Instrument) -> Keeper:
+        return Keeper(instrument, self._recorder, self._clock, self._run_ended, self._resolver.take)
+
+    def exchange_instruments(self, gone: Iterable[str], new: Mapping[str, Instrument]) -> None:
+        """Let go of instruments that drive no cell, and keep others, without a word to the rest."""
+        old = [(name, self.keepers.pop(name)) for name in gone]
+        made = {name: self._keeper(instrument) for name, instrument in new.items()}
+        self.keepers.update(made)
+        self._keeping.exchange(old, made)
+
+    def exchange_chambers(self, gone: Iterable[str], new: Mapping[str, Chamber]) -> None:
+        """Let go of chambers that no run holds, and keep others."""
+        old = [(name, self.climates.pop(name)) for name in gone]
+        made = {name: Climate(chamber, self._clock) for name, chamber in new.items()}
+        self.climates.update(made)
+        self._keeping_chambers.exchange(old, made)
 
     async def run(self) -> None:
         """Keep every instrument and chamber and commit what comes, until cancelled.
@@ -74,10 +91,8 @@ class Engine:
                 group.create_task(self._filer.keep(), name="keep windows of verdicts")
                 group.create_task(self._finish_runs(), name="finish runs")
                 group.create_task(self._sealer.keep(), name="seal runs that go on")
-                for name, keeper in self.keepers.items():
-                    group.create_task(keeper.keep(), name=f"keep {name}")
-                for name, climate in self.climates.items():
-                    group.create_task(climate.keep(), name=f"keep chamber {name}")
+                self._keeping.begin(group, self.keepers)
+                self._keeping_chambers.begin(group, self.climates)
         finally:
             for keeper in self.keepers.values():
                 await keeper.disconnect()
@@ -89,7 +104,7 @@ class Engine:
 
         Chambers are not waited for: a run that needs one waits for its temperature anyway.
         """
-        for keeper in self.keepers.values():
+        for keeper in list(self.keepers.values()):
             await keeper.looked.wait()
 
     def _run_ended(self, run: ActiveRun) -> None:

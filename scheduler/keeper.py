@@ -18,6 +18,7 @@ from protocols.records import ENDED, folder_marker
 from scheduler import alarms, segments
 from scheduler.clock import Clock
 from scheduler.commands import Commands
+from scheduler.figures import PollFigures
 from scheduler.judging import Judged, judge
 from scheduler.pace import Pace
 from scheduler.recorder import Recorder
@@ -57,6 +58,7 @@ class Keeper:
         self.reachable = False
         self.looked = asyncio.Event()
         """Set once the instrument was looked at, or could not be reached, for the first time."""
+        self.figures = PollFigures(clock)
         self._recorder = recorder
         self._clock = clock
         self._on_end = on_end
@@ -165,6 +167,7 @@ class Keeper:
 
     async def _connect(self) -> None:
         await self.instrument.connect()
+        self.figures.begin()
         self.reachable = True
         self._recorder.connected(self.instrument)
         for channel, run in self.runs.items():
@@ -232,6 +235,7 @@ class Keeper:
 
     async def _turn(self) -> bool:
         """Carry out what is wanted, poll once, act on it. Returns whether to poll again at once."""
+        self.figures.begin()
         self._commands.begin_turn()
         await self._adopt_all()
         await self._commands.open_wanted()
@@ -243,6 +247,7 @@ class Keeper:
         if not self.runs:
             return self._wants_to_start
         poll = await self.instrument.poll()
+        self.figures.polls += 1
         judged = judge(poll, self.runs)
         await self._commands.open_wanted()
         self._hand_over(poll, judged)
@@ -265,7 +270,9 @@ class Keeper:
                 run.climate.hurry(self._pace.ratio)
 
     async def _pause_between_polls(self, busy: bool) -> None:
-        await self._sleep(0.0 if busy else self._interval_s())
+        seconds = 0.0 if busy else self._interval_s()
+        self.figures.due_in(seconds)
+        await self._sleep(seconds)
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but no longer than until somebody wants something."""

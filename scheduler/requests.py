@@ -120,6 +120,13 @@ class StorageInfo(Frozen):
     """Whether runs may start."""
 
 
+class ReloadReply(Frozen):
+    """What a changed service.toml has changed."""
+
+    changes: list[str]
+    """A line each; empty if nothing is different."""
+
+
 class StatusReply(Frozen):
     """The daemon at a glance."""
 

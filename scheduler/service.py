@@ -72,6 +72,19 @@ class Service:
         """Every instrument was looked at, or could not be reached."""
         engine.on_end(self._run_ended)
 
+    @property
+    def config(self) -> ServiceConfig:
+        """What service.toml says."""
+        return self._config
+
+    def use(self, config: ServiceConfig) -> None:
+        """Go on with another service.toml; its engine has the instruments already (see scheduler.reload)."""
+        self._config = config
+        self._queues = {name: self._queues.get(name) or StationQueue(name) for name in config.stations}
+        self.storage.use(config.storage)
+        for station in config.known_stations(self._clock.unix()):
+            self._store.see_station(station)
+
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:

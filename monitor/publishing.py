@@ -1,0 +1,135 @@
+"""Publishing over MQTT for as long as the daemon lives: through the lab's broker or our own child.
+
+Whatever is wrong with it never ends the watch over the cells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor.broker import embedded_broker
+from monitor.metrics import Publications
+from monitor.private_file import write_private
+from protocols.errors import SandtimeError, UnreachableError
+from scheduler.config import MqttConfig
+from scheduler.recorder import LiveBlock, Recorder
+from scheduler.requests import StorageInfo
+from scheduler.service import Service
+from storage.tables import StoredEvent
+
+if TYPE_CHECKING:
+    from monitor.mqtt import Publisher
+
+log = logging.getLogger(__name__)
+
+LOCAL = "127.0.0.1"
+BROKER_FILE = "mqtt.json"
+"""In the data folder: host and port of the embedded broker while it runs."""
+RESTART_S = 2.0
+
+MakePublisher = Callable[[MqttConfig], "Publisher"]
+
+
+class Publishing:
+    """Publishes as the section ``[mqtt]`` says, which may change."""
+
+    def __init__(
+        self, settings: MqttConfig, data: Path, recorder: Recorder, service: Service, make: MakePublisher
+    ) -> None:
+        """``make`` makes a publisher; only a daemon that publishes loads the library for it."""
+        self._settings = settings
+        self._state_file = data / BROKER_FILE
+        self._service = service
+        self._make = make
+        self._publisher: Publisher | None = None
+        self._changed = asyncio.Event()
+        recorder.on_samples(self._samples)
+        recorder.on_event(self._event)
+        service.storage.on_change(self._storage)
+
+    def use(self, settings: MqttConfig) -> None:
+        """Go on with other settings."""
+        self._settings = settings
+        self._changed.set()
+
+    def figures(self) -> Publications:
+        """Return what waits and what was dropped."""
+        publisher = self._publisher
+        if publisher is None:
+            return Publications()
+        return Publications(publisher.waiting_events, publisher.dropped_events, publisher.dropped_samples)
+
+    async def keep(self) -> None:
+        """Publish for ever; start again when the settings change, or what publishes has ended."""
+        while True:
+            self._changed.clear()
+            if self._settings.enabled:
+                self._prepare()
+                await _until(self._changed.wait(), self._publish())
+            else:
+                self._publisher = None
+                await self._changed.wait()
+
+    def _prepare(self) -> None:
+        if self._publisher is None:
+            self._publisher = self._make(self._settings)
+            self._publisher.storage(self._service.storage.info())
+        self._publisher.use(self._settings)
+
+    async def _publish(self) -> None:
+        while True:
+            try:
+                await self._publish_once()
+            except SandtimeError as error:
+                log.error("nothing is published over MQTT: %s", error)
+            except Exception:
+                log.exception("publishing over MQTT failed; it is started again")
+            await asyncio.sleep(RESTART_S)
+
+    async def _publish_once(self) -> None:
+        publisher = self._publisher
+        if publisher is None:
+            return
+        host, port = self._settings.address()
+        if host:
+            await publisher.run(host, port)
+        # One that was killed leaves its file behind.
+        self._state_file.unlink(missing_ok=True)
+        try:
+            async with embedded_broker() as (port, process):
+                write_private(self._state_file, {"host": LOCAL, "port": port})
+                await _until(process.wait(), publisher.run(LOCAL, port))
+        except (UnreachableError, TimeoutError) as error:
+            log.error("no embedded MQTT broker: %s", error)
+        finally:
+            self._state_file.unlink(missing_ok=True)
+
+    def _samples(self, live: LiveBlock) -> None:
+        if self._publisher is not None:
+            self._publisher.samples(live)
+
+    def _event(self, stored: StoredEvent) -> None:
+        if self._publisher is not None:
+            self._publisher.event(stored)
+
+    def _storage(self, info: StorageInfo) -> None:
+        if self._publisher is not None:
+            self._publisher.storage(info)
+
+
+async def _until(end: Coroutine[Any, Any, object], work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` until ``end`` returns. Raises what the work raises."""
+    working = asyncio.create_task(work, name="publish")
+    tasks: list[asyncio.Task[Any]] = [working, asyncio.create_task(end, name="until")]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    if not working.cancelled():
+        working.result()
