@@ -47,6 +47,8 @@ CapabilityBoundingSet=
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths={data}
+CacheDirectory=sandtime
+Environment=MPLCONFIGDIR=%C/sandtime
 PrivateTmp=yes
 ProtectClock=yes
 ProtectControlGroups=yes

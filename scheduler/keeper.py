@@ -59,6 +59,8 @@ class Keeper:
         self.looked = asyncio.Event()
         """Set once the instrument was looked at, or could not be reached, for the first time."""
         self.figures = PollFigures(clock)
+        self._about = {"instrument": instrument.name}
+        """What the log's lines are about."""
         self._recorder = recorder
         self._clock = clock
         self._on_end = on_end
@@ -158,7 +160,7 @@ class Keeper:
                 self._lose_contact(str(error))
             except Exception as error:
                 # A fault here must not end the watch over the cells, on this instrument and on others.
-                log.exception("%s: internal fault, connecting anew", self.instrument.name)
+                log.exception("%s: internal fault, connecting anew", self.instrument.name, extra=self._about)
                 self._lose_contact(f"internal fault: {error!r}")
             self.looked.set()
             await self.disconnect()
@@ -188,7 +190,7 @@ class Keeper:
                 else "something of others: left alone"
             )
             message = f"{self.instrument.name} channel {look.channel + 1} runs {what}"
-            log.error("%s", message)
+            log.error("%s", message, extra=self._about)
             self._recorder.event(None, "alarm", None, {"message": message})
             if ours:
                 await self.instrument.stop(look.channel)
@@ -202,7 +204,7 @@ class Keeper:
 
     def _lose_contact(self, reason: str) -> None:
         if self.reachable or not self.looked.is_set():
-            log.warning("%s: no contact: %s", self.instrument.name, reason)
+            log.warning("%s: no contact: %s", self.instrument.name, reason, extra=self._about)
         self.reachable = False
         for run in {**self._to_adopt, **self.runs}.values():
             run.lost(f"no contact with {self.instrument.name}: {reason}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from monitor.commands.live import client_of
-from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit
+from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, say
 
 if TYPE_CHECKING:
     from monitor.doctor.finding import Finding
@@ -56,6 +56,8 @@ def service_unit(
     # Not resolved: the interpreter of an environment is often a link to one that lacks its packages.
     place = Place(Path(sys.executable), config_path(config).resolve(), service.data, user)
     emit(None, service_unit(place).rstrip("\n"), as_json=False)
+    if not place.data.exists():
+        say(f"# systemd wants the data folder to be there first: mkdir -p {place.data}")
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:
@@ -66,4 +68,8 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
         if finding.mend:
             yield f"{'':<8} {'':<{wide}}  → {finding.mend}"
     counts = Counter(finding.level for finding in findings)
-    yield f"{counts['problem']} problems, {counts['warning']} warnings"
+    yield ", ".join(_counted(counts[level], level) for level in ("problem", "warning"))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from monitor.doctor.file_systems import kind_of_disk, why_unsafe
+from monitor.doctor.file_systems import IN_MEMORY, kind_of_disk, why_unsafe
 from monitor.doctor.finding import Finding, Setup, ok, problem, warning
 from protocols.errors import StorageError
 from protocols.records import ENDED
@@ -71,6 +71,9 @@ def disk(setup: Setup) -> Iterator[Finding]:
         return
     kind = kind_of_disk(data)
     unsafe = why_unsafe(kind)
+    if kind in IN_MEMORY:
+        message = f"{data} is on {kind}: that is memory, and all is gone when the computer goes off"
+        yield warning("disk", message, "Put `data` in service.toml on a disk.")
     if unsafe:
         yield problem("disk", f"{data} is on {kind}: {unsafe}", "Put `data` in service.toml on a local disk.")
     free, settings = free_bytes(data) / GB, setup.config.storage

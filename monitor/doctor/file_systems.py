@@ -8,6 +8,7 @@ from pathlib import Path
 MOUNTS = Path("/proc/self/mountinfo")
 OF_THE_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "davfs")
 IN_MEMORY = ("tmpfs", "ramfs")
+"""Whose content is gone when the computer goes off."""
 SHARED_BY_HOST = ("vboxsf", "vmhgfs", "prl_fs", "virtiofs", "drvfs")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -30,8 +31,6 @@ def kind_of_disk(folder: Path, mounts: Path = MOUNTS) -> str:
 
 def why_unsafe(kind: str) -> str:
     """Say why a database should not lie there; empty if it may."""
-    if kind in IN_MEMORY:
-        return "that is memory, and all data are gone when the computer goes off"
     if kind in OF_THE_NETWORK or kind.startswith("fuse.ssh"):
         return "that is a disk of the network, on which SQLite's log does not work and stops are noticed late"
     if kind in SHARED_BY_HOST:

@@ -73,7 +73,7 @@ def test_a_mistake_in_service_toml_has_its_line_and_the_exit_code_1(lab: Path, c
     line = text[: text.index('channel = "two"')].count("\n") + 1
     assert done.code == 1
     assert f"service.toml:{line}: stations.bench-2.channel" in done.stdout
-    assert "1 problems" in done.stdout
+    assert "1 problem, " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,6 @@ def test_on_what_kind_of_disk_a_folder_lies(tmp_path: Path) -> None:
     assert kind_of_disk(tmp_path / "with space" / "data", mounts) == "nfs4"
     assert kind_of_disk(tmp_path, mounts) == "ext4"
     assert "network" in why_unsafe("nfs4")
-    assert "memory" in why_unsafe("tmpfs")
     assert why_unsafe("ext4") == ""
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from labbench import Lab, cell, lab, sandtime
+from labbench import Lab, cell, sandtime
 from prometheus_client.parser import text_string_to_metric_families as parsed
 from service_manager import ServiceManager, service_manager
 
+from monitor import children
 from protocols.errors import BusyError, InvalidFileError
 from scheduler.requests import STATE_FILE
 
@@ -250,17 +251,11 @@ def _hears(manager: ServiceManager, wanted: dict[str, str]) -> dict[str, str]:
             return message
 
 
-def test_a_daemon_that_was_hosted_for_a_command_is_quiet(tmp_path: Path) -> None:
-    with lab(tmp_path, ["seed = 1"], 50.0) as bench:
-        assert "ready; data in" in (bench.folder / "daemon.log").read_text(encoding="utf-8")
-    quiet = Lab(tmp_path, ["seed = 1"], 50.0)
-    from monitor import children
-
-    process = children.start(
-        ["serve", "--config", str(quiet.config), "--exit-without-client", "30"], tmp_path / "quiet.log"
-    )
+def test_a_daemon_that_was_hosted_for_a_command_is_quiet(bench: Lab) -> None:
+    arguments = ["serve", "--config", str(bench.config), "--exit-without-client", "30"]
+    process = children.start(arguments, bench.folder / "daemon.log")
     try:
-        children.wait_until_ready(quiet.data, process)
+        children.wait_until_ready(bench.data, process)
     finally:
         children.end(process)
-    assert (tmp_path / "quiet.log").read_text(encoding="utf-8") == ""
+    assert (bench.folder / "daemon.log").read_text(encoding="utf-8") == ""
