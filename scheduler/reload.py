@@ -146,6 +146,8 @@ class Reloading:
 
     async def _use(self, new: ServiceConfig) -> Changes:
         changes = self._check(new)
+        if not changes.lines():
+            return changes
         instruments = self._build_instruments(_with_only("instruments", changes.instruments.new, new))
         chambers = self._build_chambers(_with_only("chambers", changes.chambers.new, new))
         self._recorder.event(None, "reload", None, {"changes": changes.lines()})

@@ -169,8 +169,12 @@ def test_a_bad_file_changes_nothing_and_says_what_is_wrong(bench: Lab) -> None:
     assert done.returncode == InvalidFileError.exit_code
     assert "chanel" in done.stderr
     assert "service.toml:" in done.stderr
+    assert bench.daemon is not None
+    bench.daemon.send_signal(signal.SIGHUP)
+    bench.until(lambda: any("chanel" in str(line["message"]) for line in log_lines(bench)), "the daemon's no")
     with bench.client() as client:
         assert client.status().ready
+    assert [stored for stored in bench.reader().events(None) if stored.event.kind == "reload"] == []
 
 
 def test_a_reload_brings_a_broker_and_another_log(bench: Lab) -> None:

@@ -204,6 +204,14 @@ async def test_a_protected_run_keeps_its_station_until_it_is_acknowledged(lab: L
     assert (await lab.reloading.use(changed(stations=stations), "me")).lines() == ["station S1 changed"]
 
 
+async def test_where_nothing_is_different_nothing_is_told(lab: Lab) -> None:
+    await lab.running()
+    assert (await lab.reloading.use(changed(), "me")).lines() == []
+    await lab.bench.recorder.commit()
+    assert lab.events() == []
+    assert ("me", "") in lab.asked()
+
+
 async def test_storage_goes_by_its_new_limits_at_once(lab: Lab) -> None:
     await lab.running()
     lab.service.storage.take_free(int(5e9))
