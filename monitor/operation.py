@@ -82,7 +82,9 @@ class Operation:
                 secret.reveal()
             changes = await self._reloading.use(new, who)
         finally:
-            self.notifier.ready()
+            # Not before its time: the manager waits for the first look at the instruments.
+            if self._service.ready:
+                self.notifier.ready()
         if "mqtt" in changes.sections:
             self._publishing.use(new.mqtt)
         if "log" in changes.sections:
