@@ -29,6 +29,7 @@ from protocols.measurements import Block
 from protocols.program import Program
 from protocols.records import RunInfo
 from scheduler.clock import Clock
+from scheduler.config import MqttConfig
 from scheduler.keeper import Keeper
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun
@@ -144,7 +145,7 @@ class Bench:
         return self.load.settle_s + self.load.seconds
 
     def _start(self, group: asyncio.TaskGroup, port: int) -> list[asyncio.Task[None]]:
-        publisher = Publisher(SITE, self._info, (), self._clock)
+        publisher = Publisher(MqttConfig(site=SITE), self._info, (), self._clock)
         self._recorder.on_samples(publisher.samples)
         self._recorder.on_event(publisher.event)
         program = cycling(f"{self.load.watch_s:g} s")

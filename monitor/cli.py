@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 
 import typer
 
+from monitor import logs
 from monitor.commands import (
     analyze,
     archives,
@@ -20,6 +19,7 @@ from monitor.commands import (
     files,
     laboratory,
     live,
+    operation,
     published,
     query,
     queueing,
@@ -45,6 +45,7 @@ for module in (
     live,
     queueing,
     editing,
+    operation,
     replay,
     data,
     compaction,
@@ -58,13 +59,7 @@ for module in (
 
 def run() -> None:
     """Run the command line; a user's mistake ends in a message and an exit code, never in a traceback."""
-    logging.basicConfig(
-        level=os.environ.get("SANDTIME_LOG", "WARNING").upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        # With the offset from UTC: where clocks are put back, an hour comes twice.
-        datefmt="%Y-%m-%d %H:%M:%S%z",
-        stream=sys.stderr,
-    )
+    logs.start()
     try:
         app()
     except SandtimeError as error:

@@ -37,6 +37,7 @@ from scheduler.requests import (
     Order,
     QueueReply,
     QueueRow,
+    ReloadReply,
     RunReply,
     StatusReply,
     StopOutcome,
@@ -159,6 +160,10 @@ class Client:
         """Edit a run that goes on, or ask what an edit would come to."""
         body = request.model_dump(mode="json")
         return EditReply.model_validate(self._call("POST", f"/api/v1/runs/{run}/edits", body))
+
+    def reload(self) -> ReloadReply:
+        """Let the daemon read service.toml again."""
+        return ReloadReply.model_validate(self._call("POST", "/api/v1/reload"))
 
     def calibrate(self, request: CalibrationRequest) -> Calibration:
         """Keep what a channel showed on a known load."""

@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import functools
 import gc
-import json
 import logging
 import os
 import secrets
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +23,20 @@ from drivers.espec import create as create_espec
 from drivers.instrument import Instrument
 from drivers.simulation.eclib import simulated_library
 from drivers.simulation.wire import find_chamber
-from monitor.broker import embedded_broker
+from monitor.operation import Operation
+from monitor.private_file import write_private
+from monitor.publishing import LOCAL, Publishing
+from monitor.signals import on_signal
 from monitor.verdict_figure import draw_window
 from protocols.capabilities import Capabilities
-from protocols.errors import BusyError, InvalidFileError, Problem, UnreachableError
+from protocols.errors import BusyError, InvalidFileError, Problem
 from scheduler.archives import Archives
 from scheduler.clock import Clock
-from scheduler.config import ServiceConfig
+from scheduler.config import MqttConfig, ServiceConfig
 from scheduler.editor import Editor
 from scheduler.engine import Engine
 from scheduler.recorder import Recorder
+from scheduler.reload import Reloading
 from scheduler.requests import STATE_FILE
 from scheduler.service import Service
 from scheduler.supervision import Work
@@ -46,11 +48,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCAL = "127.0.0.1"
-BROKER_FILE = "mqtt.json"
-"""In the data folder: host and port of the embedded broker while it runs."""
 CLIENT_CHECK_S = 1.0
-BROKER_RESTART_S = 2.0
 GC_THRESHOLDS = (50_000, 20, 100)
 """Fewer collections of what never dies (facts/storage.md §6)."""
 
@@ -58,6 +56,14 @@ GC_THRESHOLDS = (50_000, 20, 100)
 def build_instruments(config: ServiceConfig) -> dict[str, Instrument]:
     """Return the instruments of service.toml, not yet connected. Raises InvalidFileError."""
     return {name: _instrument(name, table, config) for name, table in config.instruments.items()}
+
+
+def check_tables(config: ServiceConfig) -> None:
+    """Let the drivers read their tables, without making anything. Raises InvalidFileError."""
+    for name, given in config.instruments.items():
+        table, _ = _biologic_table(name, given)
+        read_settings(name, table)
+    build_chambers(config)
 
 
 def build_chambers(config: ServiceConfig) -> dict[str, Chamber]:
@@ -118,7 +124,9 @@ class Daemon:
         config: ServiceConfig,
         instruments: Mapping[str, Instrument],
         chambers: Mapping[str, Chamber],
+        file: Path | None = None,
     ) -> None:
+        """``file`` is service.toml, to be read again when it has changed."""
         self.clock = Clock()
         self.config = config
         self.store = Store(config.data, clock=self.clock.unix)
@@ -130,7 +138,17 @@ class Daemon:
         self.service = Service(config, self.engine, self.store, self.recorder, self.clock)
         self.archives = Archives(self.store, self.recorder, self.worker, self.service.remember)
         self.edits = Editor(self.service.alive, self.service.audit, self.recorder, self.clock)
+        self.publishing = Publishing(
+            config.mqtt, config.data, self.recorder, self.service, self._make_publisher, self.engine.brokers
+        )
+        reloading = Reloading(self.service, self.engine, self.recorder, build_instruments, build_chambers)
+        self.operation = Operation(self.service, self.engine, self.recorder, self.publishing, reloading, file)
         self.last_request_s = self.clock.monotonic()
+
+    def _make_publisher(self, settings: MqttConfig) -> Publisher:
+        from monitor.mqtt import Publisher
+
+        return Publisher(settings, self.service.info, self.service.infos(), self.clock)
 
     @contextlib.asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -149,26 +167,37 @@ class Daemon:
         self.last_request_s = self.clock.monotonic()
 
 
-async def serve(config: ServiceConfig, *, exit_without_client_s: float | None = None) -> None:
-    """Run the daemon until SIGTERM or SIGINT. What runs on the instruments goes on without it."""
+async def serve(
+    config: ServiceConfig, file: Path | None = None, *, exit_without_client_s: float | None = None
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT. What runs on the instruments goes on without it.
+
+    SIGHUP lets it read ``file``, its service.toml, again.
+    """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve_until(config, stop, exit_without_client_s=exit_without_client_s)
+    daemon = Daemon(config, build_instruments(config), build_chambers(config), file)
+    for name in ("SIGTERM", "SIGINT"):
+        on_signal(name, stop.set)
+    on_signal("SIGHUP", daemon.operation.wants_reload.set)
+    await serve_until(daemon, stop, exit_without_client_s=exit_without_client_s)
 
 
 async def serve_until(
-    config: ServiceConfig, stop: asyncio.Event, *, exit_without_client_s: float | None = None
+    daemon: Daemon, stop: asyncio.Event, *, exit_without_client_s: float | None = None
 ) -> None:
-    """Run the daemon until ``stop`` is set."""
-    daemon = Daemon(config, build_instruments(config), build_chambers(config))
+    """Run a daemon until ``stop`` is set."""
+    config = daemon.config
     link = _listen(config.http.port)
     keep = daemon.engine.supervisor.keep
     async with daemon.opened(), asyncio.TaskGroup() as group:
-        works: list[tuple[str, Work, str]] = []
-        if config.mqtt.enabled:
-            works.append(("mqtt", _publishing(daemon), "nothing is published over MQTT"))
+        works: list[tuple[str, Work, str]] = [
+            ("mqtt", daemon.publishing.keep, "nothing is published over MQTT"),
+            (
+                "operation",
+                daemon.operation.keep,
+                "the service manager may start the daemon anew",
+            ),
+        ]
         if exit_without_client_s is not None:
             watch = functools.partial(_without_client, daemon, exit_without_client_s, stop)
             works.append(("clients", watch, "the daemon goes on without a client"))
@@ -182,6 +211,7 @@ async def serve_until(
             daemon.service.begin()
             _settle(daemon)
             await stop.wait()
+            daemon.operation.notifier.stopping()
         for task in tasks:
             task.cancel()
 
@@ -191,17 +221,8 @@ def _settle(daemon: Daemon) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    notify("READY=1")
+    daemon.operation.notifier.ready()
     log.info("ready; data in %s", daemon.config.data)
-
-
-def notify(message: str) -> None:
-    """Tell systemd (``Type=notify``), if it started us."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-            link.connect("\0" + address[1:] if address.startswith("@") else address)
-            link.sendall(message.encode())
 
 
 async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -> None:
@@ -216,59 +237,6 @@ async def _without_client(daemon: Daemon, limit_s: float, stop: asyncio.Event) -
     await asyncio.get_running_loop().create_future()
 
 
-def _publishing(daemon: Daemon) -> Work:
-    """Return what publishes over MQTT, and let it hear of everything from now on."""
-    from monitor.mqtt import Publisher
-
-    publisher = Publisher(daemon.config.mqtt.site, daemon.service.info, daemon.service.infos(), daemon.clock)
-    daemon.recorder.on_samples(publisher.samples)
-    daemon.recorder.on_event(publisher.event)
-    publisher.storage(daemon.service.storage.info())
-    daemon.service.storage.on_change(publisher.storage)
-    daemon.engine.brokers.append(publisher.contact)
-    return functools.partial(_publish, daemon, publisher)
-
-
-async def _publish(daemon: Daemon, publisher: Publisher) -> None:
-    """Publish through the lab's broker, or our own child, which is started again if it ends."""
-    while True:
-        publisher.contact.lost(await _publish_with(daemon, publisher))
-        publisher.contact.retry_in(BROKER_RESTART_S)
-        await asyncio.sleep(BROKER_RESTART_S)
-
-
-async def _publish_with(daemon: Daemon, publisher: Publisher) -> str:
-    """Publish for ever, or as long as our own broker lives; return why it does not."""
-    host, port = daemon.config.mqtt.address()
-    if host:
-        await publisher.run(host, port)
-    state_file = daemon.config.data / BROKER_FILE
-    # One that was killed leaves its file behind.
-    state_file.unlink(missing_ok=True)
-    try:
-        async with embedded_broker() as (port, process):
-            _write_private(state_file, {"host": LOCAL, "port": port})
-            await _until_ended(publisher.run(LOCAL, port), process)
-    except (UnreachableError, TimeoutError) as error:
-        return f"the embedded broker did not start: {error}"
-    finally:
-        state_file.unlink(missing_ok=True)
-    return "the embedded broker has ended"
-
-
-async def _until_ended(work: Coroutine[Any, Any, None], process: asyncio.subprocess.Process) -> None:
-    """Do ``work`` until a child process ends. Raises what the work raises."""
-    tasks = [asyncio.create_task(work, name="publish"), asyncio.create_task(process.wait(), name="broker")]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    if not tasks[0].cancelled():
-        tasks[0].result()
-
-
 def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server((LOCAL, port))
@@ -281,17 +249,21 @@ async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[Non
     """Serve the HTTP API on this computer; its address and token are in ``daemon.json`` meanwhile."""
     from monitor.web.app import create_app
     from monitor.web.edits_routes import add_edits_routes
+    from monitor.web.metrics_routes import add_metrics_routes
+    from monitor.web.reload_routes import add_reload_routes
     from monitor.web.server import HttpServer
 
     token = secrets.token_urlsafe(32)
     app = create_app(daemon.service, daemon.archives, token, daemon.request_seen)
     add_edits_routes(app, daemon.edits)
+    add_reload_routes(app, daemon.operation.reload)
+    add_metrics_routes(app, daemon.operation.metrics.text, lambda: daemon.operation.access(token))
     server = HttpServer(app, link)
     state_file = daemon.config.data / STATE_FILE
     address = f"http://{LOCAL}:{link.getsockname()[1]}"
     keep = daemon.engine.supervisor.keep("http", server.serve, "nobody can ask or command; runs go on")
     task = asyncio.create_task(keep, name="http")
-    _write_private(state_file, {"url": address, "token": token, "pid": os.getpid()})
+    write_private(state_file, {"url": address, "token": token, "pid": os.getpid()})
     try:
         yield
     finally:
@@ -299,15 +271,6 @@ async def serving_http(daemon: Daemon, link: socket.socket) -> AsyncIterator[Non
         await server.end()
         task.cancel()
         await asyncio.wait([task])
-
-
-def _write_private(path: Path, content: dict[str, object]) -> None:
-    """Write a JSON file that only its owner may read, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(content, file)
-    part.replace(path)
 
 
 def run_loop(main: Callable[[], Any]) -> Any:

@@ -14,9 +14,11 @@ import json
 import logging
 import math
 import random
+import ssl
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import aiomqtt
 import numpy as np
@@ -26,6 +28,7 @@ from protocols.errors import SandtimeError
 from protocols.measurements import COLUMNS, SAMPLE, Block
 from protocols.records import RunInfo
 from scheduler.clock import Clock
+from scheduler.config import MqttConfig
 from scheduler.contact import Backoff, Chance, Contact
 from scheduler.recorder import LiveBlock
 from scheduler.requests import StorageInfo
@@ -47,7 +50,7 @@ class Publisher:
 
     def __init__(
         self,
-        site: str,
+        settings: MqttConfig,
         info: Callable[[int], RunInfo],
         known: Iterable[RunInfo],
         clock: Clock,
@@ -57,9 +60,11 @@ class Publisher:
 
         ``chance`` draws the waits between attempts to connect.
         """
+        self.use(settings)
         self.contact = Contact("MQTT broker", "broker", clock)
+        self.dropped_samples = self.dropped_events = 0
+        """Never published, because the broker was too slow or gone."""
         self._chance = chance
-        self._base = f"sandtime/v1/{site}"
         self._info = info
         self._clock = clock
         self._blocks: dict[str, deque[Block]] = {}
@@ -70,16 +75,29 @@ class Publisher:
             run.station: _state_message(run) for run in known if run.station
         }
 
+    def use(self, settings: MqttConfig) -> None:
+        """Publish by other settings from the next connection on."""
+        self._settings = settings
+        self._base = f"sandtime/v1/{settings.site}"
+
+    @property
+    def waiting_events(self) -> int:
+        """How many events wait to be published."""
+        return len(self._events)
+
     def samples(self, live: LiveBlock) -> None:
         """Take one poll's samples; returns at once."""
         blocks = self._blocks.setdefault(live.instrument, deque())
         blocks.append(live.samples)
         rows = sum(len(block) for block in blocks)
         while rows > MAX_ROWS and len(blocks) > 1:
-            rows -= len(blocks.popleft())
+            dropped = len(blocks.popleft())
+            rows -= dropped
+            self.dropped_samples += dropped
 
     def event(self, stored: StoredEvent) -> None:
         """Take one committed event; returns at once."""
+        self.dropped_events += len(self._events) == MAX_EVENTS
         self._events.append(stored)
 
     def storage(self, info: StorageInfo) -> None:
@@ -116,7 +134,18 @@ class Publisher:
             identifier=f"sandtime-{uuid.uuid4().hex[:12]}",
             will=will,
             timeout=TIMEOUT_S,
+            **self._credentials(),
         )
+
+    def _credentials(self) -> dict[str, Any]:
+        """Return how the daemon shows who it is. Raises InvalidFileError for a secret that is not there."""
+        settings = self._settings
+        trusted = None if settings.ca_file is None else str(settings.ca_file)
+        return {
+            "username": settings.user or None,
+            "password": None if settings.password is None else settings.password.reveal(),
+            "tls_context": ssl.create_default_context(cafile=trusted) if settings.tls else None,
+        }
 
     async def _publish_retained(self, client: aiomqtt.Client) -> None:
         """A broker that was started again may have kept nothing."""

@@ -8,8 +8,13 @@ from pathlib import Path
 from protocols.errors import InvalidFileError, Problem
 from protocols.schema import FOLDER as SHIPPED
 
+SERVICE_SCHEMA = Path(__file__).parent / "schema"
+
 SERVICE = """\
-# What sandtime has to know of this lab. Everything here can be changed; restart the daemon afterwards.
+#:schema schema/service.schema.json
+# What sandtime has to know of this lab. Everything here can be changed. Afterwards:
+#   sandtime doctor     finds mistakes
+#   sandtime reload     lets the daemon take what has changed; cells that run are not touched
 
 data = "data"                      # folder for all data, relative to this file
 
@@ -125,4 +130,5 @@ def write_start_files(folder: Path) -> list[Path]:
 def _write_schemas(folder: Path) -> list[Path]:
     """Copy the schemas that came with sandtime."""
     folder.mkdir(exist_ok=True)
-    return [Path(shutil.copyfile(path, folder / path.name)) for path in sorted(SHIPPED.glob("*.json"))]
+    shipped = [*SHIPPED.glob("*.json"), *SERVICE_SCHEMA.glob("*.json")]
+    return [Path(shutil.copyfile(path, folder / path.name)) for path in sorted(shipped)]

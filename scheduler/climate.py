@@ -196,10 +196,11 @@ class Climate:
 
     def _note(self, problem: str) -> None:
         """Remember what is wrong, and say it once."""
+        name = self.chamber.name
         if problem and problem != self.problem:
-            log.warning("chamber %s: %s", self.chamber.name, problem)
+            log.warning("chamber %s: %s", name, problem, extra={"chamber": name})
         elif self._refused and not problem:
-            log.info("chamber %s: in order again", self.chamber.name)
+            log.info("chamber %s: in order again", name, extra={"chamber": name})
         self.problem, self._refused = problem, bool(problem)
 
     async def _sleep(self, seconds: float) -> None:

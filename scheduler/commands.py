@@ -115,7 +115,8 @@ class Commands:
         Before its first segment a run has no say over the channel: what others do there is left alone.
         """
         if not run.held:
-            log.warning("run %d on %s waits for storage at open circuit", run.number, run.info.station)
+            about = {"run": run.number, "station": run.info.station}
+            log.warning("run %d on %s waits for storage at open circuit", *about.values(), extra=about)
         run.held = True
         if run.ticket is not None and (run.ticket.segment or not self.waits(channel)):
             await self.open(channel, run)
@@ -171,7 +172,8 @@ class Commands:
             segments.ended(run, SegmentEnd("fault", run.progress.position(), why))
         if foreign:
             message = "the channel runs something that sandtime did not start; it is left alone"
-            log.error("%s channel %d: %s", self._instrument.name, channel + 1, message)
+            about = {"run": run.number, "station": run.info.station, "instrument": self._instrument.name}
+            log.error("%s channel %d: %s", self._instrument.name, channel + 1, message, extra=about)
             run.tell("alarm", {"message": message})
             if run.course.trip is not None:
                 run.confirm(run.course.trip)

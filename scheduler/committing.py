@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from protocols.errors import StorageError
 from scheduler.clock import Clock
+from scheduler.figures import CommitFigures
 from scheduler.supervision import is_cancelled
 from storage.store import Store
 from storage.tables import StoredEvent
@@ -39,6 +40,7 @@ class Committer:
         """``committed`` is told every event after its commit, in order."""
         self.on_failure: list[Callable[[], None]] = []
         """Called when a commit fails after one that did not."""
+        self.figures = CommitFigures()
         self._store = store
         self._clock = clock
         self._committed = committed
@@ -150,6 +152,7 @@ class Committer:
         return None
 
     def _note(self, outcome: Outcome, began_s: float) -> None:
+        self.figures.note(self._clock.monotonic() - began_s, failed=outcome is not None)
         if outcome is None:
             if self._problem:
                 log.warning("storing works again; what waited in memory is stored")

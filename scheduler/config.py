@@ -10,11 +10,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from protocols.errors import InvalidFileError, Problem
 from protocols.frozen import Frozen
 from protocols.laboratory import KnownStation
+from scheduler.operation_config import LogConfig, MetricsConfig
+from scheduler.secret import Secret, secrets_in
+from scheduler.toml_places import place_in_message, place_of
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Names of instruments and stations: they become parts of MQTT topics and file names."""
@@ -34,17 +37,44 @@ class MqttConfig(Frozen):
     """Where live values are published."""
 
     enabled: bool = True
+    """Whether anything is published."""
     broker: str = "embedded"
     """``embedded``, or ``host:port`` of a broker of the lab."""
     site: str = Field(default="lab", pattern=r"^[a-z0-9_-]+$")
+    """Name of this lab in all topics."""
+    user: str = ""
+    """By which the lab's broker knows the daemon."""
+    password: Secret | None = None
+    """The user's password."""
+    tls: bool = False
+    """Talk to the lab's broker under TLS, and look at its certificate."""
+    ca_file: Path | None = None
+    """Certificates that are trusted (PEM) in place of the computer's own."""
 
     @field_validator("broker")
     @classmethod
     def _embedded_or_host_and_port(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
-        if value != "embedded" and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        is_place = host and "@" not in host and port.isdecimal() and 0 < int(port) < 65536
+        if value != "embedded" and not is_place:
             raise ValueError('write "embedded", or host:port such as "lab-server:1883"')
         return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _from_the_folder_of_the_file(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder")
+        return value if value is None or folder is None else folder / value.expanduser()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MqttConfig:
+        if self.broker == "embedded" and (self.user or self.password is not None or self.tls):
+            raise ValueError("the embedded broker has no users and no TLS: it listens on this computer only")
+        if self.password is not None and not self.user:
+            raise ValueError("a password needs a user")
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file needs tls = true")
+        return self
 
     def address(self) -> tuple[str, int]:
         """Return host and port of the lab's broker; an empty host if it is the embedded one."""
@@ -84,6 +114,8 @@ class ServiceConfig(Frozen):
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
     storage: StorageConfig = StorageConfig()
+    log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
     simulation: dict[str, Any] = {}
     """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
     simulation_chambers: dict[str, Any] = {}
@@ -109,6 +141,10 @@ class ServiceConfig(Frozen):
             if not isinstance(table.get("driver"), str):
                 raise ValueError(f'{name} needs a line such as driver = "{example}"')
         return value
+
+    def secrets(self) -> dict[str, Secret]:
+        """Return every secret by its keys, as ``mqtt.password``."""
+        return dict(secrets_in(self))
 
     def require_instrument(self, name: str) -> None:
         """Raise InvalidFileError, naming those that exist, if there is no such instrument."""
@@ -147,46 +183,51 @@ def load_config(path: Path) -> ServiceConfig:
 
     Raises InvalidFileError that names every mistake.
     """
+    text = _read(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, line, column = place_in_message(str(error))
+        raise InvalidFileError([Problem(str(path), line, column, f"not valid TOML: {message}")]) from error
+    try:
+        config = ServiceConfig.model_validate(table, context={"folder": path.parent.absolute()})
+    except ValidationError as error:
+        raise InvalidFileError([_problem(path, text, detail) for detail in error.errors()]) from None
+    _check_stations(path, text, config)
+    data = (path.parent / config.data.expanduser()).resolve()
+    return config.model_copy(update={"data": data, "simulation_state": data / config.simulation_state})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         hint = "make one with: sandtime init FOLDER"
         raise InvalidFileError([Problem(str(path), 0, 0, "there is no such file", hint)]) from None
     except OSError as error:
         raise InvalidFileError([Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InvalidFileError([Problem(str(path), 0, 0, f"not valid TOML: {error}")]) from error
-    try:
-        config = ServiceConfig.model_validate(table)
-    except ValidationError as error:
-        raise InvalidFileError([_problem(path, detail) for detail in error.errors()]) from None
-    _check_stations(path, config)
-    data = (path.parent / config.data.expanduser()).resolve()
-    return config.model_copy(update={"data": data, "simulation_state": data / config.simulation_state})
 
 
-def _problem(path: Path, detail: Any) -> Problem:
+def _problem(path: Path, text: str, detail: Any) -> Problem:
     place = ".".join(str(part) for part in detail["loc"])
-    return Problem(str(path), 0, 0, f"{place}: {detail['msg']}")
+    return Problem(str(path), *place_of(text, detail["loc"]), f"{place}: {detail['msg']}")
 
 
-def _check_stations(path: Path, config: ServiceConfig) -> None:
-    problems = [
-        Problem(
-            str(path), 0, 0, f"station {name} names instrument {station.instrument!r}, which is not declared"
-        )
-        for name, station in config.stations.items()
-        if station.instrument not in config.instruments
-    ]
-    problems += [
-        Problem(str(path), 0, 0, f"station {name} names chamber {station.chamber!r}, which is not declared")
-        for name, station in config.stations.items()
-        if station.chamber is not None and station.chamber not in config.chambers
-    ]
+def _check_stations(path: Path, text: str, config: ServiceConfig) -> None:
+    problems: list[Problem] = []
+
+    def note(station: str, message: str) -> None:
+        problems.append(Problem(str(path), *place_of(text, ("stations", station)), message))
+
     wires = [(station.instrument, station.channel) for station in config.stations.values()]
-    problems += [
-        Problem(str(path), 0, 0, f"channel {channel} of {instrument} is given to more than one station")
-        for instrument, channel in sorted({wire for wire in wires if wires.count(wire) > 1})
-    ]
+    for name, station in config.stations.items():
+        if station.instrument not in config.instruments:
+            note(name, f"station {name} names instrument {station.instrument!r}, which is not declared")
+        if station.chamber is not None and station.chamber not in config.chambers:
+            note(name, f"station {name} names chamber {station.chamber!r}, which is not declared")
+        if wires.count((station.instrument, station.channel)) > 1:
+            note(name, f"channel {station.channel} of {station.instrument} is given to more than one station")
     if problems:
         raise InvalidFileError(problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from drivers.chamber import Chamber
 from drivers.instrument import Instrument
@@ -20,6 +20,7 @@ from scheduler.results import results_of
 from scheduler.run import ActiveRun
 from scheduler.sealing import Sealer
 from scheduler.supervision import Alarm, Supervisor, Work
+from scheduler.tending import Tenders
 from scheduler.windows import Draw
 from scheduler.worker import Worker
 from storage.store import Store
@@ -54,15 +55,15 @@ class Engine:
         self._resolver = Resolver(recorder, worker)
         self._filer = Filer(store, recorder, worker, draw)
         self._sealer = Sealer(store, worker, clock)
-        self.keepers = {
-            name: Keeper(instrument, recorder, clock, self._run_ended, self._resolver.take)
-            for name, instrument in instruments.items()
-        }
-        self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
         self.brokers: list[Contact] = []
         """Connections that are not the engine's own, such as that to an MQTT broker."""
         self._store = store
         self._recorder = recorder
+        self._clock = clock
+        self.keepers = {name: self._keeper(instrument) for name, instrument in instruments.items()}
+        self.climates = {name: Climate(chamber, clock) for name, chamber in chambers.items()}
+        self._keeping = Tenders("keep", self.supervisor, KEEPER_DEAD)
+        self._keeping_chambers = Tenders("keep chamber", self.supervisor, CLIMATE_DEAD)
         self._ended: asyncio.Queue[int] = asyncio.Queue()
         self._unfinished: set[int] = set()
         self._end_subscribers: list[Callable[[ActiveRun], None]] = []
@@ -84,6 +85,23 @@ class Engine:
         """Call ``subscriber``, and say why, when nothing can be relied on to be stored any more."""
         self._hopeless_subscribers.append(subscriber)
 
+    def _keeper(self, instrument: Instrument) -> Keeper:
+        return Keeper(instrument, self._recorder, self._clock, self._run_ended, self._resolver.take)
+
+    def exchange_instruments(self, gone: Iterable[str], new: Mapping[str, Instrument]) -> None:
+        """Let go of instruments that drive no cell, and keep others, without a word to the rest."""
+        old = [(name, self.keepers.pop(name)) for name in gone]
+        made = {name: self._keeper(instrument) for name, instrument in new.items()}
+        self.keepers.update(made)
+        self._keeping.exchange(old, made)
+
+    def exchange_chambers(self, gone: Iterable[str], new: Mapping[str, Chamber]) -> None:
+        """Let go of chambers that no run holds, and keep others."""
+        old = [(name, self.climates.pop(name)) for name in gone]
+        made = {name: Climate(chamber, self._clock) for name, chamber in new.items()}
+        self.climates.update(made)
+        self._keeping_chambers.exchange(old, made)
+
     async def run(self) -> None:
         """Keep every instrument and chamber and commit what comes, until cancelled.
 
@@ -95,6 +113,8 @@ class Engine:
                 for name, work, meanwhile in self._works():
                     hopeless = self._give_up if name == "commit" else None
                     group.create_task(keep(name, work, meanwhile, hopeless), name=name)
+                self._keeping.begin(group, self.keepers)
+                self._keeping_chambers.begin(group, self.climates)
         finally:
             await asyncio.gather(*(each.disconnect() for each in self._kept()))
 
@@ -105,10 +125,6 @@ class Engine:
         yield "keep windows of verdicts", self._filer.keep, "the data around verdicts are not put into files"
         yield "finish runs", self._finish_runs, "runs that end have no results and no files"
         yield "seal runs that go on", self._sealer.keep, "no samples are moved to files; they stay safe"
-        for name, keeper in self.keepers.items():
-            yield f"keep {name}", keeper.keep, KEEPER_DEAD
-        for name, climate in self.climates.items():
-            yield f"keep chamber {name}", climate.keep, CLIMATE_DEAD
 
     async def looked(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until every instrument was looked at, or could not be reached; not for ever.
@@ -116,7 +132,7 @@ class Engine:
         Chambers are not waited for: a run that needs one waits for its temperature anyway. No keeper starts
         anything before it has looked, so that one that hangs delays only its own runs.
         """
-        looks = [keeper.looked.wait() for keeper in self.keepers.values()]
+        looks = [keeper.looked.wait() for keeper in list(self.keepers.values())]
         try:
             async with asyncio.timeout(patience_s):
                 await asyncio.gather(*looks)

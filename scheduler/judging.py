@@ -48,7 +48,8 @@ def judge(poll: Poll, runs: Mapping[int, ActiveRun]) -> Judged:
             followed += _follow(run, items, columns, judged)
         except Exception as error:
             # One run's bad data must not leave the other cells unwatched.
-            log.exception("run %d can't be followed, its circuit is opened", run.number)
+            about = {"run": run.number, "station": run.info.station}
+            log.exception("run %d can't be followed, its circuit is opened", run.number, extra=about)
             run.give_up(f"its data could not be followed: {error!r}")
         judged.brought_s = max(judged.brought_s, run.progress.t_s - before_s)
     _look_at_sweeps(poll.values, runs)

@@ -22,6 +22,7 @@ from scheduler.bounded import BoundedInstrument
 from scheduler.clock import Clock
 from scheduler.commands import Commands
 from scheduler.contact import Backoff, Chance, Contact
+from scheduler.figures import PollFigures
 from scheduler.judging import Judged, judge
 from scheduler.pace import Pace
 from scheduler.recorder import Recorder
@@ -67,6 +68,9 @@ class Keeper:
         """Channel → the run that occupies it."""
         self.looked = asyncio.Event()
         """Set once the instrument was looked at, or could not be reached, for the first time."""
+        self.figures = PollFigures(clock)
+        self._about = {"instrument": instrument.name}
+        """What the log's lines are about."""
         self._recorder = recorder
         self._clock = clock
         self._on_end = on_end
@@ -183,7 +187,7 @@ class Keeper:
                 self._lose_contact(str(error))
             except Exception as error:
                 # A fault here must not end the watch over the cells, on this instrument and on others.
-                log.exception("%s: internal fault, connecting anew", self.instrument.name)
+                log.exception("%s: internal fault, connecting anew", self.instrument.name, extra=self._about)
                 self._lose_contact(f"internal fault: {error!r}")
             self.looked.set()
             await self.disconnect()
@@ -194,6 +198,7 @@ class Keeper:
     async def _connect(self) -> None:
         """Connect, and look at every channel before the first command to any."""
         await self.instrument.connect()
+        self.figures.begin()
         self._recorder.connected(self.instrument)
         looks = await self.instrument.look()
         for channel, run in self.runs.items():
@@ -232,6 +237,7 @@ class Keeper:
 
     async def _turn(self) -> bool:
         """Carry out what is wanted, poll once, act on it. Returns whether to poll again at once."""
+        self.figures.begin()
         self._commands.begin_turn()
         await self._adoption.adopt_all()
         await self._commands.open_wanted()
@@ -246,6 +252,7 @@ class Keeper:
         if not self.runs:
             return self._wants_to_start
         poll = await self.instrument.poll()
+        self.figures.polls += 1
         judged = judge(poll, self.runs)
         await self._commands.open_wanted()
         self._hand_over(poll, judged)
@@ -268,7 +275,9 @@ class Keeper:
                 run.climate.hurry(self._pace.ratio)
 
     async def _pause_between_polls(self, busy: bool) -> None:
-        await self._sleep(0.0 if busy else self._interval_s())
+        seconds = 0.0 if busy else self._interval_s()
+        self.figures.due_in(seconds)
+        await self._sleep(seconds)
 
     async def _sleep(self, seconds: float) -> None:
         """Wait, but no longer than until somebody wants something."""

@@ -84,8 +84,7 @@ class LabQueue:
     """The runs that wait, and those that have a station: at most one each."""
 
     def __init__(self, stations: Iterable[str]) -> None:
-        self.stations = {name: place for place, name in enumerate(stations)}
-        """Name → its place in service.toml."""
+        self.use(stations)
         self.waiting: dict[int, Entry] = {}
         self.occupants: dict[str, Occupant] = {}
         self._last_cell: dict[str, str] = {}
@@ -93,6 +92,11 @@ class LabQueue:
         """Runs that have had a station, and that a waiting one comes after."""
         self._ended: dict[int, bool] = {}
         """Runs that have ended and that a waiting one comes after → whether it may go on."""
+
+    def use(self, stations: Iterable[str]) -> None:
+        """Take the stations of a service.toml; none that is gone may be in use."""
+        self.stations = {name: place for place, name in enumerate(stations)}
+        """Name → its place in service.toml."""
 
     def copy(self) -> LabQueue:
         """Return a queue to try things on."""

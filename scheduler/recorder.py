@@ -19,6 +19,7 @@ from protocols.records import Event, Gap, HalfCycle
 from protocols.verdicts import Verdict
 from scheduler.clock import Clock
 from scheduler.committing import Committer
+from scheduler.figures import CommitFigures
 from storage.store import Store
 from storage.tables import StoredEvent
 
@@ -128,6 +129,11 @@ class Recorder:
     def behind_s(self) -> float:
         """Age of the oldest that was handed over and is not durable, at most; 0 if all is."""
         return self._committer.behind_s
+
+    @property
+    def commits(self) -> CommitFigures:
+        """How many commits there were, and how long they took."""
+        return self._committer.figures
 
     @property
     def waiting_samples(self) -> int:

@@ -160,6 +160,13 @@ class ProblemInfo(Frozen):
     """Until it is started again."""
 
 
+class ReloadReply(Frozen):
+    """What a changed service.toml has changed."""
+
+    changes: list[str]
+    """A line each; empty if nothing is different."""
+
+
 class StatusReply(Frozen):
     """The daemon at a glance."""
 

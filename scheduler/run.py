@@ -406,7 +406,8 @@ class ActiveRun:
             return
         self._alarmed = True
         message = f"the circuit could not be confirmed open ({why}); it is tried again and again"
-        log.error("run %d on %s: %s", self.number, self.info.station, message)
+        about = {"run": self.number, "station": self.info.station}
+        log.error("run %d on %s: %s", *about.values(), message, extra=about)
         data: dict[str, object] = {"message": message}
         if outcome is not None:
             data |= {"voltage_V": outcome.voltage_V, "current_A": outcome.current_A}

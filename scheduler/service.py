@@ -53,7 +53,6 @@ class Service:
     def __init__(
         self, config: ServiceConfig, engine: Engine, store: Store, recorder: Recorder, clock: Clock
     ) -> None:
-        self._config = config
         self._engine = engine
         self._store = store
         self._recorder = recorder
@@ -83,6 +82,19 @@ class Service:
         engine.on_end(self._run_ended)
         engine.on_hopeless(self._end_safely)
 
+    @property
+    def config(self) -> ServiceConfig:
+        """What service.toml says."""
+        return self.stations.config
+
+    def use(self, config: ServiceConfig) -> None:
+        """Go on with another service.toml; its engine has the instruments already (see scheduler.reload)."""
+        self.stations.config = config
+        self.dispatcher.queue.use(config.stations)
+        self.storage.use(config.storage)
+        for station in config.known_stations(self._clock.unix()):
+            self._store.see_station(station)
+
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
@@ -95,7 +107,7 @@ class Service:
                 else:
                     await self._recover_one(info, reader, requeue)
             requeue.end(self._known)
-        for station in self._config.known_stations(self._clock.unix()):
+        for station in self.config.known_stations(self._clock.unix()):
             self._store.see_station(station)
         await self._recorder.durable()
 
@@ -199,7 +211,7 @@ class Service:
                 name=name,
                 reachable=keeper.reachable,
                 simulated=keeper.instrument.simulated,
-                stations=tuple(s for s, wired in self._config.stations.items() if wired.instrument == name),
+                stations=tuple(s for s, wired in self.config.stations.items() if wired.instrument == name),
             )
             for name, keeper in self._engine.keepers.items()
         ]
@@ -313,7 +325,7 @@ class Service:
 
     async def calibrate(self, request: CalibrationRequest, who: str = UNKNOWN) -> Calibration:
         """Keep what a channel showed on a known load. Raises InvalidFileError, StorageError."""
-        self._config.require_instrument(request.instrument)
+        self.config.require_instrument(request.instrument)
         calibration = self.audit.calibrated(who, request)
         await self._recorder.commit()
         return calibration

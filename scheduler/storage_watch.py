@@ -76,6 +76,10 @@ class StorageWatch:
         self._low = ""
         self._told_s = 0.0
 
+    def use(self, settings: StorageConfig) -> None:
+        """Go by other settings from now on."""
+        self._settings = settings
+
     def on_change(self, subscriber: Subscriber) -> None:
         """Call ``subscriber`` at once when something changes, durable or not; it must return at once."""
         self._subscribers.append(subscriber)

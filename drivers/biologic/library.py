@@ -43,6 +43,7 @@ def _int32(*argtypes: Any) -> Signature:
 _CHARS = POINTER(c_char)
 _SIZE = POINTER(c_uint32)
 _CHANNEL = (c_int32, c_uint8)
+_VERSION_CHARS = 64
 
 FUNCTIONS: dict[str, Signature] = {
     "BL_GetLibVersion": _int32(_CHARS, _SIZE),
@@ -101,6 +102,14 @@ class SharedLibrary:
 def load_library(path: Path) -> Library:
     """Load EClib from ``path``. Raises InstrumentError if the file cannot be loaded here."""
     return SharedLibrary(path)
+
+
+def library_version(library: Library) -> str:
+    """Return the version that the library names; empty if it names none."""
+    size = c_uint32(_VERSION_CHARS)
+    text = ctypes.create_string_buffer(_VERSION_CHARS)
+    code = library["BL_GetLibVersion"](text, ctypes.byref(size))
+    return text.value.decode("latin-1") if code >= 0 else ""
 
 
 def function_type(name: str) -> Any:

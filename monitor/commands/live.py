@@ -38,12 +38,15 @@ def serve(
     ] = None,
 ) -> None:
     """Run the daemon until it is told to end; what runs on the instruments goes on within its limits."""
-    from monitor import daemon
+    from monitor import daemon, logs
 
     service = configuration(config)
+    # One that was started for a command has the command's terminal: it only says what is wrong.
+    logs.configure(service.log, quiet=exit_without_client is not None)
     if exit_without_client is None:
         say(f"The daemon keeps its data in {service.data}. Ctrl-C ends it; runs go on within their limits.")
-    daemon.run_loop(lambda: daemon.serve(service, exit_without_client_s=exit_without_client))
+    file = config_path(config).absolute()
+    daemon.run_loop(lambda: daemon.serve(service, file, exit_without_client_s=exit_without_client))
 
 
 def simulate(

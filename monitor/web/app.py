@@ -24,6 +24,7 @@ from protocols.laboratory import Calibration
 from protocols.records import Archived, RunInfo
 from scheduler.archives import Archives
 from scheduler.requests import Adoption, CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
+from scheduler.secret import hide
 from scheduler.service import Service
 
 HTTP_STATUS: dict[type[SandtimeError], int] = {
@@ -147,7 +148,7 @@ def problem(error: SandtimeError) -> JSONResponse:
     """Return an error as problem+json; ``exit_code`` is that of the command line."""
     body: dict[str, object] = {
         "title": type(error).__name__,
-        "detail": str(error),
+        "detail": hide(str(error)),
         "exit_code": error.exit_code,
         "status": HTTP_STATUS.get(type(error), 500),
     }

@@ -19,7 +19,7 @@ from labbench import Lab, cell, lab
 from mqttlistener import Listener
 from services import needs
 
-from monitor.daemon import BROKER_FILE
+from monitor.publishing import BROKER_FILE
 from protocols.measurements import COLUMNS
 
 BASE = "sandtime/v1/hall"

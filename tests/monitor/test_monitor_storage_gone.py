@@ -18,7 +18,7 @@ from labbench import SANDTIME, TIMEOUT_S, Lab, cell, sandtime
 from mqttlistener import Listener
 from small_disk import WAYS, Disk, can_mount, disk_for, remount_read_only
 
-from monitor.daemon import BROKER_FILE
+from monitor.publishing import BROKER_FILE
 from protocols.errors import SandtimeError
 from protocols.records import ENDED
 from scheduler.requests import StorageInfo
