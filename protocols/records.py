@@ -89,7 +89,8 @@ class Event(Frozen):
 
     kind: str
     """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``open_circuit``, ``message``, ``decision``,
-    ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``."""
+    ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``, ``placed``,
+    ``maintenance``."""
     t_s: float | None = None
     unix_s: float
     data: dict[str, object] = {}
