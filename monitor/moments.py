@@ -12,23 +12,23 @@ HINT = "write '2026-12-01 08:00', '08:00' or '+2 h'"
 
 def parse_moment(text: str, now_unix_s: float) -> float:
     """Return a moment that lies ahead as UTC in s; times without an offset are local. Raises UsageError."""
-    words = text.strip()
-    if words.startswith("+"):
-        return now_unix_s + _span_s(words)
-    now = datetime.fromtimestamp(now_unix_s).astimezone()
-    moment = _clock_time(words, now) or _date(words)
+    words, now = text.strip(), datetime.fromtimestamp(now_unix_s).astimezone()
+    moment = _later(words, now) or _clock_time(words, now) or _date(words)
     if moment is None:
         raise UsageError(f"{text!r} is no moment; {HINT}")
-    if moment.timestamp() <= now_unix_s:
-        raise UsageError(f"{text!r} has passed; {HINT}")
+    if moment <= now:
+        raise UsageError(f"{text!r} does not lie ahead; {HINT}")
     return moment.timestamp()
 
 
-def _span_s(words: str) -> float:
+def _later(words: str, now: datetime) -> datetime | None:
+    """Return the moment that lies so far ahead; None if it is no span. Raises UsageError."""
+    if not words.startswith("+"):
+        return None
     try:
-        return parse_amount(words[1:], "time").value
-    except QuantityError as error:
-        raise UsageError(f"{words!r}: {error} {error.hint}") from error
+        return now + timedelta(seconds=parse_amount(words[1:], "time").value)
+    except (QuantityError, OverflowError) as error:
+        raise UsageError(f"{words!r}: {error}; {HINT}") from error
 
 
 def _clock_time(words: str, now: datetime) -> datetime | None:

@@ -90,8 +90,9 @@ class Event(Frozen):
 
     kind: str
     """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``open_circuit``, ``message``, ``decision``,
-    ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``, ``edit``
-    (asked for), ``edited`` (it holds), ``inserted`` (a spectrum that a person asked for begins)."""
+    ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``, ``placed``,
+    ``maintenance``, ``edit`` (asked for), ``edited`` (it holds), ``inserted`` (a spectrum that a person asked
+    for begins)."""
     t_s: float | None = None
     unix_s: float
     data: dict[str, object] = {}

@@ -36,7 +36,7 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-"""So often it is looked whether a start time has come, or a maintenance is over."""
+"""So often it is looked whether a start time has come, a maintenance is over, or an instrument is back."""
 CANCELLED = "cancelled by a person before it started"
 
 
@@ -69,6 +69,7 @@ class Dispatcher:
         """Those that have no station yet."""
         self._ready = False
         self._looked_unix_s = clock.unix()
+        self._away: set[str] = set()
 
     def begin(self) -> None:
         """Every instrument was looked at: runs may start."""
@@ -83,11 +84,13 @@ class Dispatcher:
                 self.start_waiting()
 
     def _is_due(self) -> bool:
-        """Whether something may start now for no other reason than that time has passed."""
+        """Whether something may start now because time has passed, or because an instrument is back."""
         before_s, self._looked_unix_s = self._looked_unix_s, self._clock.unix()
+        gone, self._away = self._away, self.stations.away()
         moments = [entry.not_before_unix_s for entry in self.queue.waiting.values()]
         moments += self.maintenance.ends()
-        return any(before_s < moment <= self._looked_unix_s for moment in moments)
+        is_time = any(before_s < moment <= self._looked_unix_s for moment in moments)
+        return is_time or bool(gone - self._away)
 
     def start_waiting(self) -> None:
         """Start what may start on every free station."""
