@@ -22,6 +22,7 @@ from monitor.commands import (
     published,
     query,
     replay,
+    stopping,
     why,
 )
 from protocols.errors import SandtimeError
@@ -41,6 +42,7 @@ for module in (
     cells,
     exchange,
     live,
+    stopping,
     replay,
     data,
     compaction,

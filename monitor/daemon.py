@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,17 +148,23 @@ class Daemon:
 
 async def serve(config: ServiceConfig, *, exit_without_client_s: float | None = None) -> None:
     """Run the daemon until SIGTERM or SIGINT. What runs on the instruments goes on without it."""
-    stop = asyncio.Event()
+    stop, red_button = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve_until(config, stop, exit_without_client_s=exit_without_client_s)
+    if sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGUSR1, red_button.set)
+    await serve_until(config, stop, exit_without_client_s=exit_without_client_s, red_button=red_button)
 
 
 async def serve_until(
-    config: ServiceConfig, stop: asyncio.Event, *, exit_without_client_s: float | None = None
+    config: ServiceConfig,
+    stop: asyncio.Event,
+    *,
+    exit_without_client_s: float | None = None,
+    red_button: asyncio.Event | None = None,
 ) -> None:
-    """Run the daemon until ``stop`` is set."""
+    """Run the daemon until ``stop`` is set. ``red_button`` stops everything whenever it is set."""
     daemon = Daemon(config, build_instruments(config), build_chambers(config))
     link = _listen(config.http.port)
     async with daemon.opened(), asyncio.TaskGroup() as group:
@@ -165,6 +172,8 @@ async def serve_until(
             group.create_task(daemon.engine.run(), name="engine"),
             group.create_task(daemon.service.watch(), name="watch storage and clock"),
         ]
+        if red_button is not None:
+            tasks.append(group.create_task(_heed(red_button, daemon.service), name="red button"))
         if config.mqtt.enabled:
             tasks.append(group.create_task(_publish(daemon), name="mqtt"))
         if exit_without_client_s is not None:
@@ -178,6 +187,16 @@ async def serve_until(
             await stop.wait()
         for task in tasks:
             task.cancel()
+
+
+async def _heed(red_button: asyncio.Event, service: Service) -> None:
+    """Stop everything when the signal asks for it: that needs no HTTP server, and no token."""
+    while True:
+        await red_button.wait()
+        red_button.clear()
+        outcomes = await service.stopping.stop_all("SIGUSR1")
+        closed = [outcome for outcome in outcomes if outcome.started and not outcome.open_circuit_confirmed]
+        log.warning("SIGUSR1: everything was stopped; %d circuits are not confirmed open", len(closed))
 
 
 def _settle(daemon: Daemon) -> None:
@@ -218,6 +237,8 @@ async def _publish(daemon: Daemon) -> None:
     daemon.recorder.on_event(publisher.event)
     publisher.storage(daemon.service.storage.info())
     daemon.service.storage.on_change(publisher.storage)
+    publisher.alarms(daemon.service.stopping.alarms.all)
+    daemon.service.stopping.alarms.on_change(publisher.alarms)
     while True:
         try:
             await _publish_with(daemon, publisher)

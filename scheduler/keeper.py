@@ -14,11 +14,12 @@ from drivers.instrument import Instrument, Poll
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
 from protocols.measurements import Spectrum
 from protocols.nodes import Soak
-from protocols.records import ENDED, folder_marker
+from protocols.records import ENDED
 from scheduler import alarms, segments
 from scheduler.clock import Clock
 from scheduler.commands import Commands
 from scheduler.judging import Judged, judge
+from scheduler.orphans import Orphan, Orphans
 from scheduler.pace import Pace
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun
@@ -61,6 +62,7 @@ class Keeper:
         self._clock = clock
         self._on_end = on_end
         self._on_spectrum = on_spectrum
+        self.orphans = Orphans(instrument, self.runs, recorder)
         self._pace = Pace(clock)
         self._wake = asyncio.Event()
         self._to_start: list[tuple[int, ActiveRun]] = []
@@ -134,6 +136,12 @@ class Keeper:
         del self.runs[channel]
         self._on_end(run)
 
+    async def open_orphans(self) -> list[Orphan]:
+        """Open what runs of ours without a run, soon; return what was found. Raises UnreachableError."""
+        answer = self.orphans.ask()
+        self._wake.set()
+        return await answer
+
     def _channel_of(self, run: ActiveRun) -> int:
         for channel, known in self.runs.items():
             if known is run:
@@ -170,25 +178,8 @@ class Keeper:
         for channel, run in self.runs.items():
             self._to_adopt.setdefault(channel, run)
         await self._adopt_all()
-        await self._look_for_orphans()
+        await self.orphans.look()
         self.looked.set()
-
-    async def _look_for_orphans(self) -> None:
-        """No cell stays driven that no run owns: ours is opened; what others started is only reported."""
-        for look in await self.instrument.look():
-            if not look.running or not look.connected or look.channel in self.runs:
-                continue
-            ours = look.marker.startswith(folder_marker(self._recorder.identity))
-            what = (
-                "a segment of ours that no run owns: it is opened"
-                if ours
-                else "something of others: left alone"
-            )
-            message = f"{self.instrument.name} channel {look.channel + 1} runs {what}"
-            log.error("%s", message)
-            self._recorder.event(None, "alarm", None, {"message": message})
-            if ours:
-                await self.instrument.stop(look.channel)
 
     async def disconnect(self) -> None:
         """Let go of the instrument; what runs goes on. Never fails: it is connected anew all the same."""
@@ -201,6 +192,7 @@ class Keeper:
         if self.reachable or not self.looked.is_set():
             log.warning("%s: no contact: %s", self.instrument.name, reason)
         self.reachable = False
+        self.orphans.lost(UnreachableError(f"no contact with {self.instrument.name}: {reason}"))
         for run in {**self._to_adopt, **self.runs}.values():
             run.lost(f"no contact with {self.instrument.name}: {reason}")
 
@@ -235,6 +227,7 @@ class Keeper:
         self._commands.begin_turn()
         await self._adopt_all()
         await self._commands.open_wanted()
+        await self.orphans.turn()
         await self._commands.interrupt_wanted()
         await self._settle_all()
         await self._commands.start_prepared()

@@ -82,7 +82,10 @@ class ChamberInfo(Frozen):
 class StopOutcome(Frozen):
     """What a stop came to."""
 
-    run: int
+    run: int | None
+    """None: a channel that ran something of ours without a run."""
+    where: str = ""
+    """That channel."""
     state: RunState
     started: bool = True
     """Whether the run had ever started; if not, there was no circuit to open."""
@@ -120,6 +123,27 @@ class StorageInfo(Frozen):
     """Whether runs may start."""
 
 
+AlarmKind = Literal["stop_all", "not_open"]
+
+
+class AlarmInfo(Frozen):
+    """An alarm that stands until a person acknowledges it."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    id: int
+    kind: AlarmKind
+    """``stop_all``: everything was stopped, and no run starts before ``sandtime resume-queue``; ``not_open``:
+    a circuit was not confirmed open when it should have been."""
+    key: str
+    """What it is about, so that it comes once."""
+    message: str
+    run: int | None = None
+    since_unix_s: float
+    over_unix_s: float | None = None
+    """Since when what it is about is in order again."""
+
+
 class StatusReply(Frozen):
     """The daemon at a glance."""
 
@@ -130,3 +154,14 @@ class StatusReply(Frozen):
     instruments: list[InstrumentInfo]
     chambers: list[ChamberInfo] = []
     runs: list[RunInfo]
+    alarms: list[AlarmInfo] = []
+    """Those that stand."""
+
+
+class StopAllRequest(Frozen):
+    """How everything is to be stopped."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    chambers_off: bool = False
+    """Whether chambers are made safe, too: off, or at their ``safe_celsius``."""

@@ -30,6 +30,7 @@ from scheduler.requests import (
     Submission,
 )
 from scheduler.run import ActiveRun
+from scheduler.stopping import Stopping
 from scheduler.storage_watch import StorageWatch, free_bytes
 from scheduler.submissions import compile_submission, provenance
 from storage.held import HeldReader
@@ -68,12 +69,23 @@ class Service:
         self.storage.on_change(self._storage_changed)
         self._clock_watch = ClockWatch(clock, self._clock_stepped)
         self._queues = {name: StationQueue(name) for name in config.stations}
+        self.stopping = Stopping(
+            engine,
+            store.folder,
+            self.audit,
+            clock,
+            lambda: list(self._runs.values()),
+            lambda: {queue.occupant for queue in self._queues.values()},
+            self.start_waiting,
+            self.stop,
+        )
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
         engine.on_end(self._run_ended)
 
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
+        self.stopping.alarms.load()
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
             for info in reader.runs():
                 self._known[info.run] = info
@@ -108,8 +120,9 @@ class Service:
         self.start_waiting()
 
     async def watch(self) -> None:
-        """Watch the disk and the computer's clock, for ever."""
+        """Watch the disk, the computer's clock and circuits that are to be open, for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.stopping.watch(), name="watch open circuits")
             group.create_task(self.storage.keep(), name="watch storage")
             group.create_task(self._clock_watch.keep(), name="watch the clock")
 
@@ -120,7 +133,7 @@ class Service:
 
     def start_waiting(self) -> None:
         """Start what may start on every free station."""
-        if self.storage.why_no_start:
+        if self.stopping.why_held or self.storage.why_no_start:
             return
         for name, queue in self._queues.items():
             number = queue.next()
@@ -210,8 +223,9 @@ class Service:
         """Say what a run waits for; empty if it does not."""
         info = self.info(run)
         queue = self._queues.get(info.station)
-        if queue is not None and queue.is_next(run) and self.storage.why_no_start:
-            return self.storage.why_no_start
+        why = self.stopping.why_held or self.storage.why_no_start
+        if queue is not None and queue.is_next(run) and why:
+            return why
         return info.waits_for or ("" if queue is None else queue.why_waiting(run))
 
     def instruments(self) -> list[InstrumentInfo]:
@@ -265,20 +279,6 @@ class Service:
         """Whether a run is alive on an instrument that is not simulated."""
         return any(not run.info.simulated and run.ticket is not None for run in self._runs.values())
 
-    async def stop_all(self, who: str = UNKNOWN) -> list[StopOutcome]:
-        """Open every circuit, all at once; one that won't open hides none of the others."""
-        return list(await asyncio.gather(*(self._try_to_stop(run, who) for run in list(self._runs))))
-
-    async def _try_to_stop(self, run: int, who: str) -> StopOutcome:
-        began = self._clock.monotonic()
-        try:
-            return await self.stop(run, who=who)
-        except InstrumentError as error:
-            log.error("%s", error)
-            seconds = self._clock.monotonic() - began
-            state = self.info(run).state
-            return StopOutcome(run=run, state=state, open_circuit_confirmed=False, seconds=seconds)
-
     async def pause(self, run: int, who: str = UNKNOWN) -> RunInfo:
         """Open the circuit with the intention to go on from there; returns when it is confirmed open.
 
@@ -315,6 +315,8 @@ class Service:
         info = self.info(run)
         queue = self._queues.get(info.station)
         held = queue is not None and queue.occupant == run and queue.needs_acknowledgement
+        if await self.stopping.acknowledge_run(run) and info.state != "protected" and not held:
+            return info
         if info.state != "protected" and not held:
             raise NotAllowedError(f"run {run} is {info.state}; nothing waits for its acknowledgement")
         info = info.model_copy(update={"acknowledged": True})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Annotated
-from urllib.parse import unquote
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from monitor.web.alarm_routes import add_alarm_routes
+from monitor.web.asking import Who
 from protocols.errors import (
     BusyError,
     InvalidFileError,
@@ -22,7 +23,6 @@ from protocols.frozen import Frozen
 from protocols.laboratory import Calibration
 from protocols.records import Archived, RunInfo
 from scheduler.archives import Archives
-from scheduler.audit import UNKNOWN
 from scheduler.requests import Adoption, CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
 from scheduler.service import Service
 
@@ -33,10 +33,6 @@ HTTP_STATUS: dict[type[SandtimeError], int] = {
     UnreachableError: 503,
     NotFoundError: 404,
 }
-
-
-MAX_NAME = 300
-"""Longest name of a user, percent-encoded."""
 
 
 class StopRequest(Frozen):
@@ -71,6 +67,7 @@ def create_app(service: Service, archives: Archives, token: str, seen: Callable[
     _add_questions(app, service)
     _add_commands(app, service)
     _add_archives(app, archives)
+    add_alarm_routes(app, service)
     return app
 
 
@@ -85,20 +82,13 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             instruments=service.instruments(),
             chambers=service.chambers(),
             runs=service.infos(),
+            alarms=service.stopping.alarms.all,
         )
 
     @app.get("/api/v1/runs/{run}")
     async def one(run: int) -> RunReply:
         """One run."""
         return RunReply(run=service.info(run), waits_for=service.waits_for(run))
-
-
-def _asking(x_sandtime_user: Annotated[str, Header(max_length=MAX_NAME)] = "") -> str:
-    """Return who asks, as the client says: there are no users yet, and the token alone decides."""
-    return unquote(x_sandtime_user) or UNKNOWN
-
-
-Who = Annotated[str, Depends(_asking)]
 
 
 def _add_commands(app: FastAPI, service: Service) -> None:
@@ -112,11 +102,6 @@ def _add_commands(app: FastAPI, service: Service) -> None:
     async def stop(run: int, request: StopRequest, who: Who) -> StopOutcome:
         """Open the circuit; answers when it is confirmed open."""
         return await service.stop(run, request.reason, who)
-
-    @app.post("/api/v1/stop")
-    async def stop_all(who: Who) -> list[StopOutcome]:
-        """Open every circuit."""
-        return await service.stop_all(who)
 
     @app.post("/api/v1/runs/{run}/pause")
     async def pause(run: int, who: Who) -> RunInfo:

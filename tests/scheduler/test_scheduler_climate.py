@@ -73,6 +73,12 @@ class ScriptedChamber:
             raise self.refusal
         self.setpoint_K, self.running = kelvin, True
 
+    async def make_safe(self) -> None:
+        self._answer()
+        if self.refusal is not None:
+            raise self.refusal
+        self.running = False
+
     def _answer(self) -> None:
         if not self.reachable:
             raise UnreachableError("oven: pulled the plug")
