@@ -30,7 +30,8 @@ name: long
 steps:
   - constant_current: {current: 0.2 mA/cm², until: {time: 100 h}}
 """
-BOUNDED = LONG.replace("100 h", "5 s")
+BOUNDED_S = 5.0
+BOUNDED = LONG.replace("100 h", f"{BOUNDED_S:g} s")
 DRY = """\
 sandtime: 1
 name: strip_dry
@@ -39,7 +40,6 @@ steps:
   - constant_current: {current: 5 mA/cm², until: {time: 1 h}}
 """
 DRY_CELL = 'preset = "mii2_100_20", working_um = 0.05, runaway_s = 0.2'
-HOWS = ("killed", "frozen", "unplugged")
 UNPLUGGED_S = 6.0
 
 
@@ -63,61 +63,48 @@ def host_lost(bench: Lab, how: str, shown: Callable[[], bool]) -> Iterator[None]
         bench.start_daemon()
 
 
-def look(bench: Lab) -> ChannelLook:
-    """Look at the channel through the library alone, as a second computer may. Raises UnreachableError."""
+def look(bench: Lab) -> list[ChannelLook]:
+    """Look at the channels through the library alone, as a second computer may. Raises UnreachableError."""
 
-    async def seen() -> ChannelLook:
+    async def seen() -> list[ChannelLook]:
         (instrument,) = build_instruments(load_config(bench.config)).values()
         await instrument.connect()
         try:
-            return (await instrument.look())[0]
+            return await instrument.look()
         finally:
             await instrument.close()
 
     return asyncio.run(seen())
 
 
-def running(bench: Lab, protocol: str, text: str) -> int:
-    run = bench.submit(protocol, "s1", text)
-    bench.until(lambda: bench.reader().count(run) > 0, "a sample that is stored")
-    return run
+@pytest.mark.parametrize("how", ["killed", "frozen", "unplugged"])
+def test_biologic_runs_on_and_its_limits_hold(tmp_path: Path, how: str) -> None:
+    """Channel 1 goes on, channel 2 meets its voltage limit on board, a bounded step ends on channel 3."""
+    with FaultyLab(tmp_path, ["seed = 1", DRY_CELL, "seed = 3"], speed=1.0) as bench:
+        texts = (cell(), cell("dry", "asymmetric", "0.05 µm"), cell())
+        protocols = (LONG, DRY, BOUNDED)
+        runs = [bench.submit(*each) for each in zip(protocols, ("s1", "s2", "s3"), texts, strict=True)]
+        bench.until(lambda: all(bench.reader().count(run) for run in runs), "samples that are stored")
 
+        def as_declared() -> bool:
+            return [seen.running for seen in look(bench)] == [True, False, False]
 
-@pytest.mark.parametrize("how", HOWS)
-def test_biologic_runs_on_within_its_limits_and_is_taken_over(tmp_path: Path, how: str) -> None:
-    with FaultyLab(tmp_path, ["seed = 1"], speed=1.0) as bench:
-        run = running(bench, LONG, cell())
-        with host_lost(bench, how, lambda: look(bench).running):
-            seen = look(bench)
-            assert seen.current_A == pytest.approx(0.2e-3 * 0.785, rel=0.01)
-            assert abs(seen.voltage_V) < 2.0
-        known = bench.reader().count(run)
-        bench.until(lambda: bench.reader().count(run) > known + 2, "samples of the run that went on")
+        with host_lost(bench, how, as_declared):
+            goes_on, dry, bounded = look(bench)
+            assert goes_on.current_A == pytest.approx(0.2e-3 * 0.785, rel=0.01)
+            assert abs(goes_on.voltage_V) < 2.0
+            assert (dry.current_A, bounded.current_A) == pytest.approx((0.0, 0.0), abs=1e-9)
+        known = bench.reader().count(runs[0])
+        dry_end, bounded_end = (bench.until_ended(run) for run in runs[1:])
+        assert (dry_end.state, dry_end.open_circuit_confirmed) == ("protected", True)
+        assert dry_end.verdict is not None
+        assert dry_end.verdict.kind in ("li_depletion", "limit")
+        assert (bounded_end.state, bounded_end.open_circuit_confirmed) == ("finished", True)
+        times_s = bench.reader().samples(runs[2], columns=("t_s",))["t_s"]
+        assert times_s.max() == pytest.approx(BOUNDED_S, abs=0.5)
+        bench.until(lambda: bench.reader().count(runs[0]) > known + 2, "samples of the run that went on")
         with bench.client() as client:
-            assert client.stop(run).open_circuit_confirmed
-
-
-@pytest.mark.parametrize("how", HOWS)
-def test_biologic_opens_by_its_voltage_limit_on_board(tmp_path: Path, how: str) -> None:
-    with FaultyLab(tmp_path, [DRY_CELL], speed=1.0) as bench:
-        run = running(bench, DRY, cell("dry", "asymmetric", "0.05 µm"))
-        with host_lost(bench, how, lambda: not look(bench).running):
-            assert look(bench).current_A == pytest.approx(0.0, abs=1e-9)
-        info = bench.until_ended(run)
-    assert (info.state, info.open_circuit_confirmed) == ("protected", True)
-    assert info.verdict is not None
-    assert info.verdict.kind in ("li_depletion", "limit")
-
-
-@pytest.mark.parametrize("how", HOWS)
-def test_biologic_ends_a_bounded_step_in_open_circuit(tmp_path: Path, how: str) -> None:
-    with FaultyLab(tmp_path, ["seed = 1"], speed=1.0) as bench:
-        run = running(bench, BOUNDED, cell())
-        with host_lost(bench, how, lambda: not look(bench).running):
-            assert look(bench).current_A == pytest.approx(0.0, abs=1e-9)
-        info = bench.until_ended(run)
-        assert (info.state, info.open_circuit_confirmed) == ("finished", True)
-        assert bench.reader().samples(run, columns=("t_s",))["t_s"].max() == pytest.approx(5.0, abs=0.5)
+            assert client.stop(runs[0]).open_circuit_confirmed
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
