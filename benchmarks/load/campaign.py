@@ -84,7 +84,8 @@ class Found:
     not_confirmed: int = 0
     samples: int = 0
     cpu_s: float = 0.0
-    broker_cpu_s: float = 0.0
+    broker_us: float = 0.0
+    """CPU of the broker for a sample, before it was killed."""
     boxes_cpu_s: float = 0.0
     library_us: float = 0.0
     daemon_MB: float = 0.0
@@ -114,6 +115,7 @@ class Campaign:
         self._ends: dict[int, str] = {}
         """Run → how it has to end."""
         self._faults_from_s = 0.0
+        self._undisturbed = (0.0, 0.0, 0.0, 0.0)
         self._stopped: set[int] = set()
 
     def run(self) -> Found:
@@ -192,8 +194,10 @@ class Campaign:
         self._sleep_until(began_s + self.load.seconds)
         after = self._cpu(daemon)
         found = self.found
-        found.cpu_s, found.broker_cpu_s = after[0] - before[0], max(after[1] - before[1], 0.0)
-        found.boxes_cpu_s, found.samples = after[2] - before[2], int(after[3] - before[3])
+        quiet = self._undisturbed
+        found.broker_us = 1e6 * (quiet[1] - before[1]) / max(quiet[3] - before[3], 1.0)
+        found.cpu_s, found.boxes_cpu_s = after[0] - before[0], after[2] - before[2]
+        found.samples = int(after[3] - before[3])
         found.daemon_MB, found.broker_MB = uss_MB(daemon), uss_MB(self.lab.broker())
 
     def _plan(self) -> list[tuple[float, Callable[[], None]]]:
@@ -275,6 +279,7 @@ class Campaign:
         for books in self.lab.books():
             for times_s in books.polled_s.values():
                 self.found.lateness_s += (np.diff(times_s) - min(self.load.watch_s, 1.0)).tolist()
+        self._undisturbed = self._cpu(self.lab.process())
         self._faults_from_s = time.monotonic()
 
     def _some_box(self) -> tuple[Host, str]:

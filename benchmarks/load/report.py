@@ -80,7 +80,7 @@ def of(load: Load, found: Found) -> list[Figure]:
         ),
         Figure(f"simulated library's CPU a sample, {rate}", found.library_us, "µs"),
         Figure(f"boxes' CPU a sample, {rate}", found.boxes_cpu_s * 1e6 / samples, "µs"),
-        Figure(f"broker's CPU a sample, {rate}", found.broker_cpu_s * 1e6 / samples, "µs"),
+        Figure(f"broker's CPU a sample, {rate}", found.broker_us, "µs"),
         Figure(f"samples a second, {rate}", found.samples / load.seconds, "1/s"),
         Figure(f"daemon's memory (USS), {rate}", found.daemon_MB, "MB", memory_MB, PEERS["memory"]),
         Figure(f"broker's memory (USS), {rate}", found.broker_MB, "MB", 50.0),

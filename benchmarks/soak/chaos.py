@@ -58,8 +58,13 @@ class Chaos:
         self.day = min(self.lab.books(box).now_s for box in self.lab.boxes[:1]) / DAY_S
         try:
             with self.lab.client() as client:
-                infos = client.status().runs
+                status = client.status()
+                infos = status.runs
                 self.runs = len(infos)
+                for alarm in status.alarms:
+                    if alarm.kind == "not_open":
+                        self._quietly(lambda: client.acknowledge_alarm(alarm.id))  # noqa: B023 (called at once)
+                        self.done["alarms of circuits that did not open in time"] += 1
                 self._keep_busy(client, infos)
                 for name, due_d in list(self._due_d.items()):
                     if self.day >= due_d:
