@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test bench bench-detection soak lint clean
+.PHONY: demo test bench bench-detection bench-load soak lint clean
 
 demo: .venv/.run
 	$(BIN)/sandtime demo
@@ -22,7 +22,12 @@ bench: .venv/.dev
 bench-detection: .venv/.dev
 	$(BIN)/python -m benchmarks.detection --seeds held-out --cost --lab-share 0.25 --keep .venv/.detection --write docs/detection_benchmark.md
 
+# 1000 channels at 1 Hz and at 10 Hz on the real daemon, with faults: half an hour on two idle cores.
+bench-load: .venv/.dev
+	$(BIN)/python -m benchmarks.load --write docs/load.md
+
 soak: .venv/.dev
+	$(BIN)/python -m benchmarks.soak --write docs/soak.md
 	$(BIN)/python -m pytest -m soak --timeout 7200
 
 .venv/.run: pyproject.toml constraints.txt

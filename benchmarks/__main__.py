@@ -23,6 +23,7 @@ from benchmarks import (
 from benchmarks.detection import small as detection
 from benchmarks.eis import report as impedance
 from benchmarks.figures import Figure, machine, page, table
+from benchmarks.load import report as load
 
 GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "throughput": (throughput.TITLE, throughput.figures),
@@ -38,6 +39,7 @@ GROUPS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "impedance": (impedance.TITLE, impedance.figures),
     "detection": (detection.TITLE, detection.figures),
     "virtual_lab": (virtual_lab.TITLE, virtual_lab.figures),
+    "load": (load.TITLE, load.figures),
 }
 
 

@@ -1,6 +1,6 @@
 """The interface of every temperature chamber. The engine knows this and nothing else of a chamber's driver.
 
-A chamber is not switched off by sandtime: not at the end of a run, not when the daemon ends or dies.
+A chamber is not switched off by itself: not at the end of a run, not when the daemon ends or dies.
 """
 
 from __future__ import annotations
@@ -59,4 +59,10 @@ class Chamber(Protocol):
 
         Raises NotAllowedError outside the limits of service.toml, InstrumentError if the chamber refuses or
         shows something else afterwards, UnreachableError without contact.
+        """
+
+    async def make_safe(self) -> None:
+        """Go to service.toml's safe set-point, or switch off where there is none; returns once read back.
+
+        Only a person asks for it. Raises InstrumentError, UnreachableError.
         """

@@ -24,6 +24,7 @@ from monitor.commands import (
     query,
     queueing,
     replay,
+    stopping,
     why,
 )
 from protocols.errors import SandtimeError
@@ -46,6 +47,7 @@ for module in (
     queueing,
     editing,
     operation,
+    stopping,
     replay,
     data,
     compaction,

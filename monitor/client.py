@@ -29,6 +29,7 @@ from protocols.records import Archived, RunInfo
 from scheduler.requests import (
     STATE_FILE,
     Adoption,
+    AlarmInfo,
     CalibrationRequest,
     EditableReply,
     EditReply,
@@ -40,6 +41,7 @@ from scheduler.requests import (
     ReloadReply,
     RunReply,
     StatusReply,
+    StopAllRequest,
     StopOutcome,
     Submission,
 )
@@ -136,9 +138,18 @@ class Client:
         """Open the circuit of a run and wait for the confirmation."""
         return StopOutcome.model_validate(self._call("POST", f"/api/v1/runs/{run}/stop", {"reason": reason}))
 
-    def stop_all(self) -> list[StopOutcome]:
-        """Open every circuit."""
-        return TypeAdapter(list[StopOutcome]).validate_python(self._call("POST", "/api/v1/stop"))
+    def stop_all(self, *, chambers_off: bool = False) -> list[StopOutcome]:
+        """Open every circuit; no run starts afterwards before :meth:`resume_queue`."""
+        body = StopAllRequest(chambers_off=chambers_off).model_dump()
+        return TypeAdapter(list[StopOutcome]).validate_python(self._call("POST", "/api/v1/stop", body))
+
+    def resume_queue(self) -> list[AlarmInfo]:
+        """Let runs start again; return the alarms that still stand."""
+        return TypeAdapter(list[AlarmInfo]).validate_python(self._call("POST", "/api/v1/queue/resume"))
+
+    def acknowledge_alarm(self, alarm: int) -> AlarmInfo:
+        """Say that an alarm was seen."""
+        return AlarmInfo.model_validate(self._call("POST", f"/api/v1/alarms/{alarm}/ack"))
 
     def pause(self, run: int) -> RunInfo:
         """Open the circuit and keep the place."""

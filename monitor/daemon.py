@@ -143,6 +143,8 @@ class Daemon:
         )
         reloading = Reloading(self.service, self.engine, self.recorder, build_instruments, build_chambers)
         self.operation = Operation(self.service, self.engine, self.recorder, self.publishing, reloading, file)
+        self.red_button = asyncio.Event()
+        """Stops everything whenever it is set."""
         self.last_request_s = self.clock.monotonic()
 
     def _make_publisher(self, settings: MqttConfig) -> Publisher:
@@ -179,6 +181,7 @@ async def serve(
     for name in ("SIGTERM", "SIGINT"):
         on_signal(name, stop.set)
     on_signal("SIGHUP", daemon.operation.wants_reload.set)
+    on_signal("SIGUSR1", daemon.red_button.set)
     await serve_until(daemon, stop, exit_without_client_s=exit_without_client_s)
 
 
@@ -191,6 +194,11 @@ async def serve_until(
     keep = daemon.engine.supervisor.keep
     async with daemon.opened(), asyncio.TaskGroup() as group:
         works: list[tuple[str, Work, str]] = [
+            (
+                "red button",
+                functools.partial(_heed, daemon.red_button, daemon.service),
+                "SIGUSR1 does nothing",
+            ),
             ("mqtt", daemon.publishing.keep, "nothing is published over MQTT"),
             (
                 "operation",
@@ -214,6 +222,16 @@ async def serve_until(
             daemon.operation.notifier.stopping()
         for task in tasks:
             task.cancel()
+
+
+async def _heed(red_button: asyncio.Event, service: Service) -> None:
+    """Stop everything when the signal asks for it: that needs no HTTP server, and no token."""
+    while True:
+        await red_button.wait()
+        red_button.clear()
+        outcomes = await service.stopping.stop_all("SIGUSR1")
+        closed = [outcome for outcome in outcomes if outcome.started and not outcome.open_circuit_confirmed]
+        log.warning("SIGUSR1: everything was stopped; %d circuits are not confirmed open", len(closed))
 
 
 def _settle(daemon: Daemon) -> None:

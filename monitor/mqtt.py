@@ -3,7 +3,8 @@
 Topics (plain JSON, flat, fixed depth): ``sandtime/v1/{site}/status`` (retained, last will),
 ``sandtime/v1/{site}/{station}/state`` (retained), ``sandtime/v1/{site}/{station}/event``, and
 ``sandtime/v1/{site}/{instrument}/sample``: one message for each instrument and tick, never retained. Besides,
-``sandtime/v1/{site}/storage`` (retained, at once) and ``sandtime/v1/{site}/event`` for what concerns no run.
+``sandtime/v1/{site}/storage`` and ``sandtime/v1/{site}/alarms`` (retained, at once), and
+``sandtime/v1/{site}/event`` for what concerns no run.
 Queues are bounded and drop the oldest; a broker that is slow or gone never delays a measurement.
 """
 
@@ -31,7 +32,7 @@ from scheduler.clock import Clock
 from scheduler.config import MqttConfig
 from scheduler.contact import Backoff, Chance, Contact
 from scheduler.recorder import LiveBlock
-from scheduler.requests import StorageInfo
+from scheduler.requests import AlarmInfo, StorageInfo
 from scheduler.supervision import is_cancelled
 from storage.tables import StoredEvent
 
@@ -71,6 +72,8 @@ class Publisher:
         self._events: deque[StoredEvent] = deque(maxlen=MAX_EVENTS)
         self._storage = StorageInfo()
         self._storage_changed = False
+        self._alarms: list[AlarmInfo] = []
+        self._alarms_changed = False
         self._states: dict[str, dict[str, object]] = {
             run.station: _state_message(run) for run in known if run.station
         }
@@ -103,6 +106,10 @@ class Publisher:
     def storage(self, info: StorageInfo) -> None:
         """Take how storing stands; returns at once. It is published live: commits may fail just now."""
         self._storage, self._storage_changed = info, True
+
+    def alarms(self, standing: list[AlarmInfo]) -> None:
+        """Take all alarms that stand; returns at once."""
+        self._alarms, self._alarms_changed = standing, True
 
     async def run(self, host: str, port: int) -> None:
         """Publish to a broker until cancelled; reconnect with back-off."""
@@ -152,13 +159,14 @@ class Publisher:
         await self._publish(client, "status", self._status("online"), qos=1, retain=True)
         for station, message in self._states.items():
             await self._publish(client, f"{station}/state", message, qos=1, retain=True)
-        self._storage_changed = True
+        self._storage_changed = self._alarms_changed = True
 
     async def _keep_publishing(self, client: aiomqtt.Client) -> None:
         try:
             while True:
                 await asyncio.sleep(TICK_S)
                 await self._publish_storage(client)
+                await self._publish_alarms(client)
                 await self._publish_events(client)
                 await self._publish_samples(client)
         except asyncio.CancelledError:
@@ -170,6 +178,13 @@ class Publisher:
             self._storage_changed = False
             message = {"ts": self._clock.unix(), **self._storage.model_dump(mode="json")}
             await self._publish(client, "storage", message, qos=1, retain=True)
+
+    async def _publish_alarms(self, client: aiomqtt.Client) -> None:
+        if self._alarms_changed:
+            self._alarms_changed = False
+            alarms = [alarm.model_dump(mode="json") for alarm in self._alarms]
+            message = {"ts": self._clock.unix(), "alarms": alarms}
+            await self._publish(client, "alarms", message, qos=1, retain=True)
 
     async def _publish_events(self, client: aiomqtt.Client) -> None:
         while self._events:

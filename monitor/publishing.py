@@ -17,7 +17,7 @@ from protocols.errors import SandtimeError
 from scheduler.config import MqttConfig
 from scheduler.contact import Contact
 from scheduler.recorder import LiveBlock, Recorder
-from scheduler.requests import StorageInfo
+from scheduler.requests import AlarmInfo, StorageInfo
 from scheduler.service import Service
 from storage.tables import StoredEvent
 
@@ -58,6 +58,7 @@ class Publishing:
         recorder.on_samples(self._samples)
         recorder.on_event(self._event)
         service.storage.on_change(self._storage)
+        service.stopping.alarms.on_change(self._alarms)
 
     def use(self, settings: MqttConfig) -> None:
         """Go on with other settings."""
@@ -92,6 +93,7 @@ class Publishing:
             self._publisher = self._make(self._settings)
             self._brokers.append(self._publisher.contact)
             self._publisher.storage(self._service.storage.info())
+            self._publisher.alarms(self._service.stopping.alarms.all)
         self._publisher.use(self._settings)
 
     async def _publish(self) -> None:
@@ -127,6 +129,10 @@ class Publishing:
     def _event(self, stored: StoredEvent) -> None:
         if self._publisher is not None:
             self._publisher.event(stored)
+
+    def _alarms(self, alarms: list[AlarmInfo]) -> None:
+        if self._publisher is not None:
+            self._publisher.alarms(alarms)
 
     def _storage(self, info: StorageInfo) -> None:
         if self._publisher is not None:

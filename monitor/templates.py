@@ -30,6 +30,7 @@ driver = "espec"                   # ESPEC P300 or SCP-220, by a serial-to-TCP a
 address = "simulation"             # with a real chamber: host and port, such as "192.168.0.20:10001"
 lowest_celsius = 10                # no set-point outside these two is ever sent
 highest_celsius = 80
+# safe_celsius = 25               # where `stop --all --chambers-off` brings it; else that switches it off
 
 [stations.bench-1]                 # what one cell is wired to
 instrument = "vsp"

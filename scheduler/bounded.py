@@ -31,6 +31,7 @@ TIMEOUTS_S: Mapping[str, float] = {
     "attach": 60.0,
     "read": 60.0,
     "set_temperature": 60.0,
+    "make_safe": 60.0,
     "close": 10.0,
 }
 
@@ -126,6 +127,10 @@ class BoundedChamber:
     async def set_temperature(self, kelvin: float) -> None:
         """Hold ``kelvin`` from now on."""
         await self._within("set_temperature", self._chamber.set_temperature(kelvin))
+
+    async def make_safe(self) -> None:
+        """Go to the chamber's safe set-point."""
+        await self._within("make_safe", self._chamber.make_safe())
 
     async def _within(self, call: str, work: Awaitable[T]) -> T:
         return await within(self.name, call, self._timeouts_s, work)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 STALE_INTERVALS = 3.0
 """A reading counts for this many intervals; an older one is no evidence of anything."""
+SAFE_TIMEOUT_S = 10.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.5, 60.0
 
 
@@ -53,6 +54,7 @@ class Climate:
         """The chamber answers, but does not take its set-point."""
         self._demands: dict[int, float] = {}
         self._wake = asyncio.Event()
+        self._wants_safe: asyncio.Future[None] | None = None
 
     @property
     def reachable(self) -> bool:
@@ -110,6 +112,20 @@ class Climate:
         """Let a run hold the chamber no longer, if it does. The chamber keeps its set-point."""
         self._demands.pop(run, None)
 
+    async def make_safe(self) -> None:
+        """Demand nothing any more, and bring the chamber to what service.toml calls safe, else switch it off.
+
+        Returns once it is read back. Raises UnreachableError, InstrumentError, TimeoutError.
+        """
+        self._demands.clear()
+        if not self.reachable:
+            raise UnreachableError(f"no contact with chamber {self.chamber.name}")
+        if self._wants_safe is None:
+            self._wants_safe = asyncio.get_running_loop().create_future()
+        self._wake.set()
+        async with asyncio.timeout(SAFE_TIMEOUT_S):
+            await asyncio.shield(self._wants_safe)
+
     def settled(self, target_K: float, tolerance_K: float) -> bool:
         """Whether the chamber works towards ``target_K`` and is there now; a stale reading says nothing."""
         reading = self.reading
@@ -165,6 +181,7 @@ class Climate:
 
     async def _turn(self) -> None:
         """Read; send what is demanded if the chamber shows something else, and read what came of it."""
+        await self._make_safe_if_asked()
         reading = await self._read()
         target_K = self.target_K
         if target_K is None or reading.holds(target_K):
@@ -180,6 +197,28 @@ class Climate:
         await self._read()
         self._note("")
 
+    async def _make_safe_if_asked(self) -> None:
+        wanted = self._wants_safe
+        if wanted is None:
+            return
+        try:
+            await self.chamber.make_safe()
+        except InstrumentError as error:
+            self._answer_safe(error)
+        else:
+            self._answer_safe(None)
+
+    def _answer_safe(self, error: Exception | None) -> None:
+        wanted, self._wants_safe = self._wants_safe, None
+        if wanted is None or wanted.done():
+            return
+        if error is None:
+            wanted.set_result(None)
+        else:
+            wanted.set_exception(error)
+            # Whoever asked may have given up waiting: then nobody else looks at it.
+            wanted.exception()
+
     async def _read(self) -> ChamberReading:
         asked_s = self._clock.monotonic()
         self.reading = await self.chamber.read()
@@ -192,6 +231,7 @@ class Climate:
             # A driver has made an error of our own end: that must not undo it.
             raise asyncio.CancelledError
         self.contact.lost(reason)
+        self._answer_safe(UnreachableError(f"no contact with chamber {self.chamber.name}: {reason}"))
         self.problem = reason
 
     def _note(self, problem: str) -> None:

@@ -28,7 +28,7 @@ from scheduler.pace import Pace
 from scheduler.recorder import Recorder
 from scheduler.run import ActiveRun
 from scheduler.segments import Following
-from scheduler.strangers import Strangers
+from scheduler.strangers import Orphan, Strangers
 from scheduler.supervision import is_cancelled
 from scheduler.waiting import wait_of
 
@@ -63,7 +63,7 @@ class Keeper:
         self.contact = Contact(instrument.name, "instrument", clock)
         self._commands = Commands(self.instrument, recorder, on_end)
         self._adoption = Adoption(self.instrument, self._commands)
-        self._strangers = Strangers(self.instrument, recorder, clock)
+        self.strangers = Strangers(self.instrument, recorder, clock)
         self.runs = self._commands.runs
         """Channel → the run that occupies it."""
         self.looked = asyncio.Event()
@@ -159,6 +159,12 @@ class Keeper:
         del self.runs[channel]
         self._on_end(run)
 
+    async def open_orphans(self) -> list[Orphan]:
+        """Open what runs of ours without a run, soon; return what was found. Raises UnreachableError."""
+        answer = self.strangers.ask()
+        self._wake.set()
+        return await answer
+
     def _channel_of(self, run: ActiveRun) -> int:
         for channel, known in self.runs.items():
             if known is run:
@@ -204,7 +210,7 @@ class Keeper:
         for channel, run in self.runs.items():
             self._adoption.add(channel, run)
         await self._adoption.adopt_all()
-        self._strangers.take(looks, self.runs)
+        self.strangers.take(looks, self.runs)
         self.contact.found()
         self.looked.set()
 
@@ -222,6 +228,7 @@ class Keeper:
             # A driver has made an error of our own end: that must not undo it.
             raise asyncio.CancelledError
         self.contact.lost(reason)
+        self.strangers.lost(UnreachableError(f"no contact with {self.instrument.name}: {reason}"))
         for run in dict.fromkeys((*self._adoption.waiting, *self.runs.values())):
             run.lost(f"no contact with {self.instrument.name}: {reason}")
 
@@ -241,14 +248,14 @@ class Keeper:
         self._commands.begin_turn()
         await self._adoption.adopt_all()
         await self._commands.open_wanted()
-        await self._strangers.open_orphans()
+        await self.strangers.turn(self.runs)
         await self._commands.interrupt_wanted()
         await self._settle_all()
         await self._commands.start_prepared()
         # One start in a turn: the others' samples do not wait for more.
         await self._start_next()
         if not self.runs or any(run.blocked for _, run in self._to_start):
-            await self._strangers.look_again(self.runs)
+            await self.strangers.look_again(self.runs)
         if not self.runs:
             return self._wants_to_start
         poll = await self.instrument.poll()
@@ -333,7 +340,7 @@ class Keeper:
         """Whether a run that waits for its start is to be dealt with now."""
         wanted = run.stop_wanted is None
         run.held = wanted and not self._recorder.storing
-        run.blocked = self._strangers.why_not(channel) if wanted else ""
+        run.blocked = self.strangers.why_not(channel) if wanted else ""
         return not run.held and not run.blocked
 
     @property

@@ -89,7 +89,10 @@ class ChamberInfo(Frozen):
 class StopOutcome(Frozen):
     """What a stop came to."""
 
-    run: int
+    run: int | None
+    """None: a channel that ran something of ours without a run."""
+    where: str = ""
+    """That channel."""
     state: RunState
     started: bool = True
     """Whether the run had ever started; if not, there was no circuit to open."""
@@ -167,6 +170,27 @@ class ReloadReply(Frozen):
     """A line each; empty if nothing is different."""
 
 
+AlarmKind = Literal["stop_all", "not_open"]
+
+
+class AlarmInfo(Frozen):
+    """An alarm that stands until a person acknowledges it."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    id: int
+    kind: AlarmKind
+    """``stop_all``: everything was stopped, and no run starts before ``sandtime resume-queue``; ``not_open``:
+    a circuit was not confirmed open when it should have been."""
+    key: str
+    """What it is about, so that it comes once."""
+    message: str
+    run: int | None = None
+    since_unix_s: float
+    over_unix_s: float | None = None
+    """Since when what it is about is in order again."""
+
+
 class StatusReply(Frozen):
     """The daemon at a glance."""
 
@@ -181,6 +205,8 @@ class StatusReply(Frozen):
     """Parts of the daemon that have died lately of a fault of their own."""
     runs: list[RunInfo]
     maintenance: list[Maintenance] = []
+    alarms: list[AlarmInfo] = []
+    """What stands until a person acknowledges it."""
 
 
 class Order(Frozen):
@@ -336,3 +362,14 @@ class EditableReply(Frozen):
     limits: dict[str, str]
     pending: list[str]
     """What was asked for and does not hold yet, a sentence each."""
+    alarms: list[AlarmInfo] = []
+    """Those that stand."""
+
+
+class StopAllRequest(Frozen):
+    """How everything is to be stopped."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    chambers_off: bool = False
+    """Whether chambers are made safe, too: off, or at their ``safe_celsius``."""

@@ -84,7 +84,7 @@ class ActiveRun:
         self._gap_reason = ""
         self.opened_s: float | None = None
         """Run time at which the circuit was opened last, as far as the instrument tells."""
-        self._alarmed = False
+        self.alarmed = False
         self.held = False
         """The next segment waits for storage, at a circuit that is confirmed open."""
         self.blocked = ""
@@ -126,7 +126,7 @@ class ActiveRun:
 
     def closed(self) -> None:
         """The circuit may be closed from now on, and nothing wants it open."""
-        self.stop_wanted, self.pausing, self._alarmed = None, False, False
+        self.stop_wanted, self.pausing, self.alarmed = None, False, False
         self.is_open.clear()
 
     def pause(self, reason: str = PAUSED) -> None:
@@ -402,9 +402,9 @@ class ActiveRun:
         """The circuit is not known to be open: one alarm; the run is *stopping* until it is."""
         if self.info.state != "stopping":
             self.change("stopping", self.stop_wanted or "the circuit is not confirmed open")
-        if self._alarmed:
+        if self.alarmed:
             return
-        self._alarmed = True
+        self.alarmed = True
         message = f"the circuit could not be confirmed open ({why}); it is tried again and again"
         about = {"run": self.number, "station": self.info.station}
         log.error("run %d on %s: %s", *about.values(), message, extra=about)

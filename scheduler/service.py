@@ -34,6 +34,7 @@ from scheduler.requests import (
 from scheduler.requeue import Requeue
 from scheduler.run import ActiveRun
 from scheduler.stations import Place, Stations
+from scheduler.stopping import Stopping
 from scheduler.storage_watch import StorageWatch, free_bytes
 from storage.held import HeldReader
 from storage.reader import Reader
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 STOP_TIMEOUT_S = 30.0
 STORAGE_UNWATCHED = "nobody ends the runs when the disk stays full or gone, or says that it is"
 CLOCK_UNWATCHED = "steps of the computer's clock are not told"
+OPENING_UNWATCHED = "no alarm is raised when a circuit that is to be open is not"
 TIMES_UNWATCHED = "no run starts because its time has come or a maintenance is over"
 
 
@@ -74,9 +76,19 @@ class Service:
             clock,
             self.audit,
             self._runs,
-            lambda: self.storage.why_no_start,
+            lambda: self.stopping.why_held or self.storage.why_no_start,
         )
         self.queue = QueueView(self.dispatcher, clock)
+        self.stopping = Stopping(
+            engine,
+            store.folder,
+            self.audit,
+            clock,
+            lambda: list(self._runs.values()),
+            lambda: {occupant.run for occupant in self.dispatcher.queue.occupants.values()},
+            self.dispatcher.start_waiting,
+            self.stop,
+        )
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
         engine.on_end(self._run_ended)
@@ -97,6 +109,7 @@ class Service:
 
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
+        self.stopping.alarms.load()
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
             requeue = Requeue(self.dispatcher, reader)
             await requeue.begin()
@@ -132,11 +145,12 @@ class Service:
         self.dispatcher.begin()
 
     async def watch(self) -> None:
-        """Watch the disk, the computer's clock and the times of the queue, for ever."""
+        """Watch disk and clock, circuits that are to be open, and the times of the queue, for ever."""
         keep = self._engine.supervisor.keep
         async with asyncio.TaskGroup() as group:
             group.create_task(keep("watch storage", self.storage.keep, STORAGE_UNWATCHED))
             group.create_task(keep("watch the clock", self._clock_watch.keep, CLOCK_UNWATCHED))
+            group.create_task(keep("watch open circuits", self.stopping.watch, OPENING_UNWATCHED))
             group.create_task(keep("start runs at their time", self.dispatcher.keep, TIMES_UNWATCHED))
 
     @property
@@ -263,20 +277,6 @@ class Service:
         """Whether a run is alive on an instrument that is not simulated."""
         return any(not run.info.simulated and run.ticket is not None for run in self._runs.values())
 
-    async def stop_all(self, who: str = UNKNOWN) -> list[StopOutcome]:
-        """Open every circuit, all at once; one that won't open hides none of the others."""
-        return list(await asyncio.gather(*(self._try_to_stop(run, who) for run in list(self._runs))))
-
-    async def _try_to_stop(self, run: int, who: str) -> StopOutcome:
-        began = self._clock.monotonic()
-        try:
-            return await self.stop(run, who=who)
-        except InstrumentError as error:
-            log.error("%s", error)
-            seconds = self._clock.monotonic() - began
-            state = self.info(run).state
-            return StopOutcome(run=run, state=state, open_circuit_confirmed=False, seconds=seconds)
-
     async def pause(self, run: int, who: str = UNKNOWN) -> RunInfo:
         """Open the circuit with the intention to go on from there; returns when it is confirmed open.
 
@@ -313,6 +313,8 @@ class Service:
     async def _acknowledge(self, run: int) -> RunInfo:
         info = self.info(run)
         held = self.dispatcher.queue.needs_acknowledgement(run)
+        if await self.stopping.acknowledge_run(run) and info.state != "protected" and not held:
+            return info
         if info.state != "protected" and not held:
             raise NotAllowedError(f"run {run} is {info.state}; nothing waits for its acknowledgement")
         info = info.model_copy(update={"acknowledged": True})

@@ -48,12 +48,29 @@ class FolderLock:
             self._file = None
 
 
-def _owner(path: Path) -> str:
+def holder(folder: Path) -> int | None:
+    """Return the process that holds a data folder's lock now; None if none does, or it is not known."""
     try:
-        text = path.read_text()
+        with (folder / LOCK).open("rb+") as file:
+            _lock(file)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        text = _owned_by(folder / LOCK)
+        return int(text) if text.isdecimal() else None
+    return None
+
+
+def _owner(path: Path) -> str:
+    text = _owned_by(path)
+    return f" (process {text})" if text else ""
+
+
+def _owned_by(path: Path) -> str:
+    try:
+        return path.read_text()
     except OSError:  # Windows refuses to read a locked byte
         return ""
-    return f" (process {text})" if text else ""
 
 
 if sys.platform == "win32":

@@ -23,6 +23,7 @@ class EspecChamber:
         self.simulated = simulated
         self.temperature_min_K = settings.lowest_celsius + ZERO_CELSIUS_K
         self.temperature_max_K = settings.highest_celsius + ZERO_CELSIUS_K
+        self._safe_K = None if settings.safe_celsius is None else settings.safe_celsius + ZERO_CELSIUS_K
         self._line = line
 
     async def connect(self) -> None:
@@ -61,6 +62,18 @@ class EspecChamber:
             raise InstrumentError(
                 f"{self.name} took the set-point {celsius:.1f} °C, but shows {shows}; look at its panel"
             )
+
+    async def make_safe(self) -> None:
+        """Go to ``safe_celsius``, or switch off where there is none; returns once read back."""
+        if self._safe_K is not None:
+            await self.set_temperature(self._safe_K)
+            return
+        reply = await self._ask("POWER,OFF")
+        if not reply.startswith("OK"):
+            raise await self._nonsense("POWER,OFF", reply)
+        mode = await self._ask("MODE?")
+        if mode != "OFF":
+            raise InstrumentError(f"{self.name} was switched off, but shows {mode!r}; look at its panel")
 
     async def _temperatures(self) -> tuple[float, float]:
         reply = await self._ask("TEMP?")

@@ -23,6 +23,8 @@ class Settings(Frozen):
     lowest_celsius: float = Field(ge=-100, le=300, allow_inf_nan=False)
     """No lower set-point is ever sent."""
     highest_celsius: float = Field(ge=-100, le=300, allow_inf_nan=False)
+    safe_celsius: float | None = Field(default=None, allow_inf_nan=False)
+    """Where `stop --all --chambers-off` brings it; None: it is switched off, and drifts to the room's."""
     connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
     reply_timeout_s: float = Field(default=3.0, gt=0, le=60)
     """For one command."""
@@ -39,6 +41,11 @@ class Settings(Frozen):
     def _lowest_is_below_highest(self) -> Settings:
         if self.lowest_celsius >= self.highest_celsius:
             raise ValueError("lowest_celsius has to be below highest_celsius")
+        if (
+            self.safe_celsius is not None
+            and not self.lowest_celsius <= self.safe_celsius <= self.highest_celsius
+        ):
+            raise ValueError("safe_celsius has to lie between lowest_celsius and highest_celsius")
         return self
 
     def place(self) -> tuple[str, int]:

@@ -21,6 +21,18 @@ from protocols.records import Ticket
 
 CHANNEL = 0
 DEFAULT_ROWS_PER_POLL = 2000
+CAPABILITIES = Capabilities(
+    model="playback",
+    current_max_A=OPEN_LIMIT_A,
+    voltage_min_V=-OPEN_LIMIT_V,
+    voltage_max_V=OPEN_LIMIT_V,
+    frequency_min_Hz=1e-9,
+    frequency_max_Hz=1e9,
+    sample_interval_min_s=1e-6,
+    at_host_loss="stops",
+    notes=("A recording plays: no cell is connected and nothing is driven.",),
+)
+"""So wide that every recording fits."""
 
 
 @dataclass(slots=True)
@@ -75,17 +87,7 @@ class PlaybackInstrument:
     def capabilities(self, channel: int) -> Capabilities:
         """Return limits so wide that every recording fits: nothing is commanded."""
         self._require_channel(channel)
-        return Capabilities(
-            model="playback",
-            current_max_A=OPEN_LIMIT_A,
-            voltage_min_V=-OPEN_LIMIT_V,
-            voltage_max_V=OPEN_LIMIT_V,
-            frequency_min_Hz=1e-9,
-            frequency_max_Hz=1e9,
-            sample_interval_min_s=1e-6,
-            at_host_loss="stops",
-            notes=("A recording plays: no cell is connected and nothing is driven.",),
-        )
+        return CAPABILITIES
 
     async def look(self) -> list[ChannelLook]:
         """Show the channel: running while it plays."""

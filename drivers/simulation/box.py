@@ -147,6 +147,12 @@ class Box:
         for channel in self._channels.values():
             channel.stop()
 
+    def books(self) -> dict[str, object]:
+        """Return what ran on all channels with how many records it made, and the time of the clock."""
+        self.advance()
+        made = [entry for channel in self._channels.values() for entry in channel.books]
+        return {"now_s": self._clock.now_s, "made": made}
+
     def _take_note(self, operation: Operation, index: int) -> None:
         """Notice what a request tells of the host."""
         channel = self._channels.get(index)

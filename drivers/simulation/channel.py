@@ -52,6 +52,8 @@ class Channel:
         self._run: Run | None = None
         self._rested_until_s: float | None = None
         self._just_started = False
+        self.books: list[tuple[str, list[int]]] = []
+        """Every list that was started, by the host's marker, with how many records each technique made."""
         self._warmth = warmth
         if warmth is not None:
             self._cell.set_temperature(warmth.kelvin)
@@ -108,7 +110,9 @@ class Channel:
             raise RefusedError(ErrorCode.GEN_FUNCTIONFAILED, f"channel {self.number} holds no complete list")
         self._rest_until(now_s)
         self._rested_until_s = now_s if self._rested_until_s is None else self._rested_until_s
-        self.memory.clear()
+        self.memory.begin(len(self._techniques))
+        marker = ExperimentInfos.from_buffer_copy(self.experiment).FileName.decode("latin-1")
+        self.books.append((marker, self.memory.made))
         self._run = Run(self._techniques, self.wiring, self._meter, self.memory, now_s)
         self._just_started = True
         self.fetched = True

@@ -66,6 +66,8 @@ class Memory:
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
         self.filled_bytes = 0
+        self.made: list[int] = []
+        """Records that each technique of the list has made, points of spectra apart, kept or not."""
         self._chunks: deque[_Chunk] = deque()
         self._skipped = 0
         self._blocks = 0
@@ -74,6 +76,11 @@ class Memory:
     def oldest_s(self) -> float | None:
         """Instrument time of the oldest record that waits."""
         return float(self._chunks[0].taken_s[0]) if self._chunks else None
+
+    def begin(self, techniques: int) -> None:
+        """Forget everything, and count anew for a list of so many techniques."""
+        self.clear()
+        self.made = [0] * techniques
 
     def clear(self) -> None:
         """Forget everything."""
@@ -90,6 +97,8 @@ class Memory:
 
     def store(self, origin: Origin, records: bytes, taken_s: NDArray[np.float64]) -> None:
         """Keep records as far as there is room, and count the rest as skipped."""
+        if not origin.process:
+            self.made[origin.technique_index] += len(taken_s)
         room = 0 if self._blocks else (self.size_bytes - self.filled_bytes) // origin.row_bytes
         if len(taken_s) > room:
             self.skip(len(taken_s) - room)

@@ -128,7 +128,8 @@ async def serve(
             },
             "control": {
                 "faults": await _listen(
-                    partial(ControlConnection, _injectable(config, ports, chambers)), servers
+                    partial(ControlConnection, _injectable(config, ports, chambers), _books(config, ports)),
+                    servers,
                 )
             },
         }
@@ -149,6 +150,11 @@ def _injectable(
     for name, box in config.boxes.items():
         found[name] = found[box.address] = partial(_inject, box.check, ports[box.address].box.inject)
     return dict(found)
+
+
+def _books(config: SimulationConfig, ports: Mapping[str, Port]) -> dict[str, Callable[[], dict[str, object]]]:
+    """Return what tells the books of each potentiostat, by its name."""
+    return {name: ports[box.address].box.books for name, box in config.boxes.items()}
 
 
 def _inject(check: Inject, start: Inject, fault: Fault) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drivers.chamber import celsius
+from monitor.commands.alarm_lines import alarm_line
 from monitor.commands.files import CellOption, SettingOption, capabilities_for, settings_of
 from monitor.commands.troubles import lost_words, problem_line
-from monitor.commands.watching import WATCH_S, describe, describe_stop, exit_code, watch
+from monitor.commands.watching import WATCH_S, describe, exit_code, watch
 from monitor.output import ConfigOption, JsonOption, config_path, configuration, emit, local_time, say
 from protocols.queueing import Maintenance
 from protocols.records import RunInfo
@@ -27,7 +28,7 @@ ProtocolArgument = Annotated[str, typer.Argument(help="A protocol file, or a nam
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (serve, simulate, run, status, stop, pause, resume, ack, devices):
+    for command in (serve, simulate, run, status, pause, resume, devices):
         app.command()(command)
 
 
@@ -164,7 +165,11 @@ def status(
 
 
 def _table(reply: StatusReply, waits: dict[int, str]) -> str:
-    loud = [*_storage_lines(reply.storage), *map(problem_line, reply.problems)]
+    loud = [
+        *map(alarm_line, reply.alarms),
+        *_storage_lines(reply.storage),
+        *map(problem_line, reply.problems),
+    ]
     lost = {(each.kind, each.name): lost_words(each) for each in reply.connections if not each.reachable}
     lines = [
         f"{item.name}: {lost.get(('instrument', item.name), 'in contact')}"
@@ -213,41 +218,20 @@ def _chamber_line(chamber: ChamberInfo, lost: str) -> str:
     return f"{chamber.name}: {shows}{marks}{problem}"
 
 
-def stop(
-    run: Annotated[int | None, typer.Argument(help="Number of the run.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Open every circuit.")] = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Open the circuit, and wait until it is confirmed open."""
-    if (run is None) != everything:
-        raise typer.BadParameter("name one run, or say --all: sandtime stop 3   or   sandtime stop --all")
-    with client_of(config) as client:
-        outcomes = client.stop_all() if run is None else [client.stop(run)]
-    documents = [outcome.model_dump(mode="json") for outcome in outcomes]
-    text = "\n".join(describe_stop(outcome) for outcome in outcomes)
-    emit(documents if everything else documents[0], text or "nothing runs", json)
-
-
 def pause(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Open the circuit and keep the place in the program."""
     with client_of(config) as client:
-        _show(client.pause(run), json)
+        show(client.pause(run), json)
 
 
 def resume(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Go on with a paused run from where it was, or with one that waits for a person."""
     with client_of(config) as client:
-        _show(client.resume(run), json)
+        show(client.resume(run), json)
 
 
-def ack(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Say that you have seen why a run was protected; its station is free again."""
-    with client_of(config) as client:
-        _show(client.acknowledge(run), json)
-
-
-def _show(info: RunInfo, json: bool) -> None:
+def show(info: RunInfo, json: bool) -> None:
+    """Print how a run stands."""
     emit(info.model_dump(mode="json"), describe(info), json)
 
 

@@ -46,10 +46,11 @@ def describe(info: RunInfo, waits_for: str = "", longest_s: float | None = None)
 
 def describe_stop(outcome: StopOutcome) -> str:
     """Say in one line what a stop came to."""
+    what = outcome.where or f"run {outcome.run}"
     if not outcome.started:
-        return f"run {outcome.run}: {outcome.state}, it had not started"
+        return f"{what}: {outcome.state}, it had not started"
     circuit = "open, confirmed" if outcome.open_circuit_confirmed else "NOT confirmed open"
-    return f"run {outcome.run}: {outcome.state}, circuit {circuit} after {outcome.seconds:.2f} s"
+    return f"{what}: {outcome.state}, circuit {circuit} after {outcome.seconds:.2f} s"
 
 
 def watch(client: Client, number: int, longest_s: float | None = None) -> RunInfo:

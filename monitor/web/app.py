@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from monitor.web.alarm_routes import add_alarm_routes
 from monitor.web.asking import Who
 from monitor.web.queue_routes import add_queue_routes
 from protocols.errors import (
@@ -69,6 +70,7 @@ def create_app(service: Service, archives: Archives, token: str, seen: Callable[
     _add_commands(app, service)
     _add_archives(app, archives)
     add_queue_routes(app, service)
+    add_alarm_routes(app, service)
     return app
 
 
@@ -86,6 +88,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
             problems=service.problems(),
             runs=service.infos(),
             maintenance=service.dispatcher.maintenance.entries(),
+            alarms=service.stopping.alarms.all,
         )
 
     @app.get("/api/v1/runs/{run}")
@@ -105,11 +108,6 @@ def _add_commands(app: FastAPI, service: Service) -> None:
     async def stop(run: int, request: StopRequest, who: Who) -> StopOutcome:
         """Open the circuit; answers when it is confirmed open."""
         return await service.stop(run, request.reason, who)
-
-    @app.post("/api/v1/stop")
-    async def stop_all(who: Who) -> list[StopOutcome]:
-        """Open every circuit."""
-        return await service.stop_all(who)
 
     @app.post("/api/v1/runs/{run}/pause")
     async def pause(run: int, who: Who) -> RunInfo:

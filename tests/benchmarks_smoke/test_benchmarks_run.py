@@ -21,6 +21,8 @@ from benchmarks import (
 )
 from benchmarks.detection import small as detection
 from benchmarks.figures import Figure, table
+from benchmarks.load import report as load
+from benchmarks.load.campaign import Load
 
 TINY: dict[str, Callable[[], list[Figure]]] = {
     "big_store": lambda: big_store.figures(samples=6000, channels=3, size_GB=2e-3, commits=5),
@@ -28,6 +30,7 @@ TINY: dict[str, Callable[[], list[Figure]]] = {
     "guards": lambda: guards.figures(half_cycles=2),
     "language": lambda: language.figures(repeats=1),
     "latency": lambda: latency.figures(channels=1, repeats=1),
+    "load": lambda: load.figures((Load(0.5, boxes=2, seconds=8.0, processes=1, together=2),)),
     "memory": lambda: memory.figures(channels=1),
     "sealing": lambda: sealing.figures(days=3, rate_Hz=1),
     "sealing_load": lambda: sealing.lateness(

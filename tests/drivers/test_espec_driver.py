@@ -151,6 +151,27 @@ async def test_a_set_point_is_sent_before_the_power_and_read_back(kelvin: float,
         await oven.set_temperature(kelvin)
 
 
+async def test_a_chamber_is_made_safe_by_switching_it_off_and_reading_back() -> None:
+    async with controller([(b"POWER,OFF\r\n", b"OK:POWER,OFF\r\n"), OFF[1]]) as at, chamber(at) as oven:
+        await oven.make_safe()
+
+
+async def test_a_chamber_that_stays_on_is_an_error() -> None:
+    async with controller([(b"POWER,OFF\r\n", b"OK:POWER,OFF\r\n"), READ[1]]) as at, chamber(at) as oven:
+        with pytest.raises(InstrumentError, match="look at its panel"):
+            await oven.make_safe()
+
+
+async def test_a_chamber_with_a_safe_set_point_goes_there() -> None:
+    async with controller(set_to("25.0")) as at, chamber(at, safe_celsius=25) as oven:
+        await oven.make_safe()
+
+
+def test_a_safe_set_point_lies_within_the_limits() -> None:
+    with pytest.raises(InvalidFileError, match="safe_celsius"):
+        create("oven", {"address": "192.168.0.20", **LIMITS, "safe_celsius": 90})
+
+
 @pytest.mark.parametrize("kelvin", [253.0, 354.0, float("nan"), float("inf")])
 async def test_nothing_outside_the_limits_is_ever_sent(kelvin: float) -> None:
     async with controller() as at, chamber(at) as oven:

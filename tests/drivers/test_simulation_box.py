@@ -22,10 +22,11 @@ from simulated_box import (
 )
 
 from drivers.biologic.constants import ErrorCode
-from drivers.biologic.structs import ChannelInfos
+from drivers.biologic.structs import ChannelInfos, ExperimentInfos
 from drivers.simulation.attention import HOLD_S
 from drivers.simulation.box import Box
 from drivers.simulation.clock import HeldClock
+from drivers.simulation.faults import Fault
 from drivers.simulation.phases import LimitTest, tripped
 from drivers.simulation.techniques import RefusedError
 from drivers.simulation.wire import Operation
@@ -375,3 +376,24 @@ def test_a_channel_without_firmware_says_so_and_shows_its_boards() -> None:
     infos = ChannelInfos.from_buffer_copy(refused.value.payload)
     assert (code_of(refused), infos.FirmwareCode) == (ErrorCode.FIRM_FIRMWARENOTLOADED, 0)
     assert infos.BoardSerialNumber > 0
+
+
+def named(bench: Bench, marker: str, channel: int = 0) -> None:
+    """Leave a marker with the experiment, as a driver does."""
+    infos = ExperimentInfos(FileName=marker.encode())
+    bench.ask(Operation.SET_EXPERIMENT, channel, bytes(infos))
+
+
+def test_books_tell_what_each_technique_made_whether_it_was_fetched_or_not() -> None:
+    bench = Bench(hosted=False)
+    assert bench.box.books() == {"now_s": 0.0, "made": []}
+    named(bench, "first")
+    bench.start(drive(MA, 10.0), rest(5.0))
+    bench.wait(12.0)
+    named(bench, "second", channel=2)
+    bench.start(drive(MA, 3.0), channel=2)
+    bench.wait(1.5)
+    bench.box.inject(Fault(kind="reboot", duration_s=1.0))
+    books = bench.box.books()
+    assert books["now_s"] == pytest.approx(13.5)
+    assert books["made"] == [("first", [11, 4]), ("second", [2])]

@@ -73,6 +73,12 @@ class ScriptedChamber:
             raise self.refusal
         self.setpoint_K, self.running = kelvin, True
 
+    async def make_safe(self) -> None:
+        self._answer()
+        if self.refusal is not None:
+            raise self.refusal
+        self.running = False
+
     def _answer(self) -> None:
         if not self.reachable:
             raise UnreachableError("oven: pulled the plug")
@@ -316,3 +322,31 @@ async def test_an_unreachable_chamber_is_said_once_and_keeps_no_daemon_waiting(
     await asyncio.wait([task])
     worker.close()
     await store.close()
+
+
+# Made safe
+
+
+async def test_a_chamber_that_is_made_safe_is_demanded_nothing_any_more() -> None:
+    bench = Bench()
+    bench.climate.demand(1, WARM_K)
+    async with kept(bench):
+        await bench.until(lambda: bench.chamber.running)
+        await bench.climate.make_safe()
+        assert not bench.chamber.running
+        await bench.another_turn()
+        assert not bench.chamber.running
+        assert bench.climate.target_K is None
+
+
+async def test_a_chamber_that_refuses_to_be_made_safe_says_so() -> None:
+    bench = Bench()
+    async with kept(bench):
+        await bench.another_turn()
+        bench.chamber.refusal = InstrumentError("the panel is locked")
+        with pytest.raises(InstrumentError, match="locked"):
+            await bench.climate.make_safe()
+        bench.chamber.reachable = False
+        await bench.until(lambda: not bench.climate.reachable)
+        with pytest.raises(UnreachableError):
+            await bench.climate.make_safe()
