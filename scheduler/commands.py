@@ -11,9 +11,10 @@ from protocols.errors import BusyError, InstrumentError
 from protocols.program import Program
 from protocols.records import RunState, Ticket
 from scheduler import alarms, segments
+from scheduler.course import Phase
 from scheduler.looking import LOOKING
 from scheduler.recorder import Recorder
-from scheduler.run import ActiveRun, Phase
+from scheduler.run import ActiveRun
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from protocols.errors import InvalidFileError, Problem
 from protocols.frozen import Frozen
 from protocols.laboratory import KnownStation
+from scheduler.check_config import ChecksConfig
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Names of instruments and stations: they become parts of MQTT topics and file names."""
@@ -84,6 +85,7 @@ class ServiceConfig(Frozen):
     mqtt: MqttConfig = MqttConfig()
     http: HttpConfig = HttpConfig()
     storage: StorageConfig = StorageConfig()
+    checks: ChecksConfig = ChecksConfig()
     simulation: dict[str, Any] = {}
     """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
     simulation_chambers: dict[str, Any] = {}

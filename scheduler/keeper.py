@@ -11,11 +11,12 @@ import logging
 from collections.abc import Callable
 
 from drivers.instrument import Instrument, Poll
+from protocols.check import is_check
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
 from protocols.measurements import Spectrum
 from protocols.nodes import Soak
 from protocols.records import ENDED, folder_marker
-from scheduler import alarms, segments
+from scheduler import alarms, contact_check, segments
 from scheduler.clock import Clock
 from scheduler.commands import Commands
 from scheduler.judging import Judged, judge
@@ -290,7 +291,7 @@ class Keeper:
         self._recorder.samples(self.instrument.name, judged.samples)
         for run, spectrum, summary in judged.spectra:
             self._recorder.spectrum(run.number, spectrum, summary)
-            if self._on_spectrum is not None:
+            if self._on_spectrum is not None and not is_check(spectrum.step):
                 self._on_spectrum(run, spectrum)
         for channel, run in self.runs.items():
             run.record()
@@ -343,6 +344,7 @@ class Keeper:
             alarms.begin(run)
         alarms.look_closer(run)
         segments.pause_on_suspicion(run)
+        contact_check.pause_if_refused(run)
         following = segments.following(run)
         if following is not None and not self._recorder.storing:
             await self._commands.hold(channel, run)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.instrument import SegmentEnd
+from protocols.check import is_check
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.position import Position
 from protocols.program import Program
@@ -23,10 +24,10 @@ from protocols.verdicts import Verdict
 from scheduler.alarms import heed
 from scheduler.clock import Clock, Stamp
 from scheduler.clock_watch import STEP_S
-from scheduler.course import Course, course_of
+from scheduler.course import Course, Phase, course_of
 from scheduler.looking import LOOKING, first_index
 from scheduler.recorder import Recorder
-from scheduler.run import PAUSED, ActiveRun, Phase
+from scheduler.run import PAUSED, ActiveRun
 from storage.reader import Reader
 from storage.store import Store
 
@@ -95,6 +96,8 @@ def _tell_clock_step(run: ActiveRun, reader: Reader, clock: Clock) -> None:
 def _phase_of(run: ActiveRun, segment: Program) -> Phase:
     """Return the phase whose steps a segment holds: each step has its own number."""
     step = next((step.index for step, _ in segment.walk()), None)
+    if step is not None and is_check(step):
+        return "check"
     if step is not None and step >= first_index(run.program):
         return "look"
     phases: tuple[Phase, ...] = ("suspicion", "afterwards")
@@ -149,11 +152,11 @@ def _restore(run: ActiveRun, reader: Reader, t_s: float, state: dict[str, object
         run.end = _saved_end(state)
     except (KeyError, TypeError, ValueError):
         log.warning("run %d: its guards' saved state can't be read; its samples are replayed", run.number)
-        run.course = Course(looking=run.course.looking)
+        run.course = Course(looking=run.course.looking, checking=run.course.checking)
         run.forget_progress()
-        # Looks of the engine's own stand nowhere but in the segments that they were.
+        # Checks and looks of the engine's own stand nowhere but in the segments that they were.
         for stored in reader.tickets(run.number):
-            if _phase_of(run, stored.program) == "look":
+            if _phase_of(run, stored.program) in ("check", "look"):
                 run.progress.use(stored.program)
         run.follow_phase()
         return 0.0

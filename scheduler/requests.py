@@ -28,6 +28,8 @@ class Submission(Frozen):
     settings: dict[str, str] = {}
     included: dict[str, str] = {}
     """The texts of the files that the protocol includes, by name."""
+    no_check: str = ""
+    """Why it is to start without a check of the cell; empty: it is checked."""
 
 
 class CalibrationRequest(Frozen):
@@ -130,3 +132,12 @@ class StatusReply(Frozen):
     instruments: list[InstrumentInfo]
     chambers: list[ChamberInfo] = []
     runs: list[RunInfo]
+
+
+class ResumeRequest(Frozen):
+    """How a paused run is to go on."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    anyway: str = ""
+    """Why it starts all the same, if its check before the start holds it back."""

@@ -11,7 +11,9 @@ from protocols.capabilities import Capabilities
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, SandtimeError, StorageError
 from protocols.laboratory import Calibration
 from protocols.records import ENDED, RunInfo, RunState
+from scheduler import contact_check
 from scheduler.audit import UNKNOWN, AuditLog
+from scheduler.before_start import StartChecks
 from scheduler.climate import Climate
 from scheduler.clock import Clock
 from scheduler.clock_watch import ClockWatch
@@ -31,7 +33,7 @@ from scheduler.requests import (
 )
 from scheduler.run import ActiveRun
 from scheduler.storage_watch import StorageWatch, free_bytes
-from scheduler.submissions import compile_submission, provenance
+from scheduler.submissions import compile_submission, new_run, provenance
 from storage.held import HeldReader
 from storage.reader import Reader
 from storage.store import Store
@@ -67,6 +69,7 @@ class Service:
         )
         self.storage.on_change(self._storage_changed)
         self._clock_watch = ClockWatch(clock, self._clock_stepped)
+        self._checks = StartChecks(config, clock, self.infos, self.storage.info)
         self._queues = {name: StationQueue(name) for name in config.stations}
         self.ready = False
         """Every instrument was looked at, or could not be reached."""
@@ -75,6 +78,7 @@ class Service:
     async def recover(self) -> None:
         """Put every run that an earlier daemon left back where it was; the keepers then look at them."""
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
+            self._checks.calibrated(*reader.catalogue.calibrations())
             for info in reader.runs():
                 self._known[info.run] = info
                 if info.state == "protected" and not info.acknowledged and info.station in self._queues:
@@ -91,7 +95,7 @@ class Service:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
             run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
-            run.climate = self._climate(info.station)
+            self._equip(run)
             self._runs[info.run] = run
             self._put_back(run)
         except Exception as error:
@@ -167,19 +171,11 @@ class Service:
         station = self._config.station(submission.station)
         place = self._place(submission.station)
         program = await asyncio.to_thread(compile_submission, submission, self._able(submission.station))
-        info = RunInfo(
-            run=self._store.next_run(),
-            name=submission.name or f"{program.protocol} on {program.cell.name}",
-            station=submission.station,
-            protocol=program.protocol,
-            cell=program.cell.name,
-            state="queued",
-            submitted_unix_s=self._clock.unix(),
-            simulated=place.keeper.instrument.simulated,
-        )
+        simulated = place.keeper.instrument.simulated
+        info = new_run(self._store.next_run(), submission, program, self._clock.unix(), simulated)
         self._store.add_run(info, program, provenance(submission, station))
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
-        run.climate = self._climate(submission.station)
+        self._equip(run)
         run.change("queued")
         self.audit.note(who, "submit", info.run, **asked)
         await self._store_new(run)
@@ -290,12 +286,12 @@ class Service:
             await self._until_open(active)
             return active.snapshot()
 
-    def resume(self, run: int, who: str = UNKNOWN) -> RunInfo:
-        """Go on with a paused run, or with one whose step waits for a person. Raises NotAllowedError."""
-        with self.audit.asked(who, "resume", run):
-            return self._resume(run)
+    def resume(self, run: int, who: str = UNKNOWN, anyway: str = "") -> RunInfo:
+        """Go on with a run that is paused or waits for a person, or ``anyway``. Raises NotAllowedError."""
+        with self.audit.asked(who, "resume", run, anyway=anyway):
+            return self._resume(run, who, anyway)
 
-    def _resume(self, run: int) -> RunInfo:
+    def _resume(self, run: int, who: str, anyway: str) -> RunInfo:
         active = self._runs.get(run)
         if active is not None and active.waits_for_person():
             self._place(active.info.station).keeper.go_on(active)
@@ -303,7 +299,9 @@ class Service:
         active = self._alive(run, {"paused"})
         if self.storage.why_no_start:
             raise NotAllowedError(f"run {run} can't go on: it waits for {self.storage.why_no_start}")
+        contact_check.require_held_back(active, anyway)
         self._place(active.info.station).keeper.resume(active)
+        contact_check.override(active, anyway, who)
         return active.snapshot()
 
     async def acknowledge(self, run: int, who: str = UNKNOWN) -> RunInfo:
@@ -331,6 +329,7 @@ class Service:
         self._config.require_instrument(request.instrument)
         calibration = self.audit.calibrated(who, request)
         await self._recorder.commit()
+        self._checks.calibrated(calibration)
         return calibration
 
     def _able(self, station: str) -> Capabilities:
@@ -349,6 +348,11 @@ class Service:
         """Return the climate of the chamber that a station's cell is in, if there is one."""
         wired = self._config.stations.get(station)
         return None if wired is None or wired.chamber is None else self._engine.climates[wired.chamber]
+
+    def _equip(self, run: ActiveRun) -> None:
+        """Give a run what it asks of the lab."""
+        run.climate = self._climate(run.info.station)
+        run.before_start = self._checks.of_run(run.info)
 
     def _put_back(self, run: ActiveRun) -> None:
         if run.info.station not in self._queues:

@@ -7,9 +7,11 @@ import json
 
 from protocols.capabilities import Capabilities
 from protocols.cellfile import parse_cell
+from protocols.check import cell_digest
 from protocols.compile import compile_program
 from protocols.program import Program
 from protocols.protocol import parse_protocol
+from protocols.records import RunInfo
 from scheduler.config import StationConfig
 from scheduler.requests import Submission
 
@@ -24,6 +26,22 @@ def compile_submission(submission: Submission, able: Capabilities) -> Program:
     )
     cell = parse_cell(submission.cell_text, submission.cell_file)
     return compile_program(protocol, cell, able)
+
+
+def new_run(number: int, submission: Submission, program: Program, unix_s: float, simulated: bool) -> RunInfo:
+    """Return a run that was submitted now."""
+    return RunInfo(
+        run=number,
+        name=submission.name or f"{program.protocol} on {program.cell.name}",
+        station=submission.station,
+        protocol=program.protocol,
+        cell=program.cell.name,
+        cell_digest=cell_digest(program.cell),
+        unchecked=submission.no_check,
+        state="queued",
+        submitted_unix_s=unix_s,
+        simulated=simulated,
+    )
 
 
 def provenance(submission: Submission, station: StationConfig) -> dict[str, str]:

@@ -22,6 +22,10 @@ RunArgument = Annotated[int, typer.Argument(help="Number of the run, as `sandtim
 RequiredStation = Annotated[str, typer.Option("--station", "-s", help="A station of service.toml.")]
 ProtocolArgument = Annotated[str, typer.Argument(help="A protocol file, or a name from the library.")]
 
+NoCheckOption = Annotated[
+    str, typer.Option("--no-check", help="Start without the check of cell and contacts, and why.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
@@ -86,7 +90,7 @@ def client_of(config: Path | None) -> Client:
 
 
 def submission(
-    protocol: str, cell: Path, station: str, settings: list[str] | None, name: str = ""
+    protocol: str, cell: Path, station: str, settings: list[str] | None, name: str = "", no_check: str = ""
 ) -> Submission:
     """Return what the daemon needs of two files. Raises InvalidFileError."""
     from protocols.protocol import find_protocol, load_protocol
@@ -102,6 +106,7 @@ def submission(
         name=name,
         settings=settings_of(settings),
         included=load_protocol(path, settings_of(settings)).included,
+        no_check=no_check,
     )
 
 
@@ -127,12 +132,13 @@ def submit(
     station: RequiredStation,
     settings: SettingOption = None,
     name: Annotated[str, typer.Option(help="A name for the run.")] = "",
+    no_check: NoCheckOption = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Queue a run with the daemon."""
     with client_of(config) as client:
-        reply = client.submit(submission(protocol, cell, station, settings, name))
+        reply = client.submit(submission(protocol, cell, station, settings, name, no_check))
     document = {"run": reply.run.run, "state": reply.run.state, "waits_for": reply.waits_for}
     waits = f", waits for {reply.waits_for}" if reply.waits_for else ""
     emit(document, f"run {reply.run.run}: {reply.run.state}{waits}", json)
@@ -143,13 +149,14 @@ def run(
     cell: CellOption,
     station: RequiredStation,
     settings: SettingOption = None,
+    no_check: NoCheckOption = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a protocol and watch it; Ctrl-C asks, then opens the circuit."""
     from monitor.children import daemon_for
 
-    asked = submission(protocol, cell, station, settings)
+    asked = submission(protocol, cell, station, settings, no_check=no_check)
     longest_s = longest(asked, config)
     with daemon_for(config_path(config), configuration(config).data) as client:
         info = watch(client, client.submit(asked).run.run, longest_s)
@@ -236,10 +243,17 @@ def pause(run: RunArgument, config: ConfigOption = None, json: JsonOption = Fals
         _show(client.pause(run), json)
 
 
-def resume(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+def resume(
+    run: RunArgument,
+    anyway: Annotated[
+        str, typer.Option(help="Start though the check before the start holds the run back, and why.")
+    ] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
     """Go on with a paused run from where it was, or with one that waits for a person."""
     with client_of(config) as client:
-        _show(client.resume(run), json)
+        _show(client.resume(run, anyway), json)
 
 
 def ack(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
