@@ -42,6 +42,8 @@ class CellMeter:
 
     def begin_check(self) -> None:
         """A check begins, or begins again."""
+        self.taken_over = False
+        """An earlier daemon began it: what that had fetched and not stored is lost."""
         self._t_s: list[float] = []
         self._voltage_V: list[float] = []
         self._driven: tuple[float, float] | None = None
@@ -93,6 +95,10 @@ class CellMeter:
             ended_by_limit=ended_by_limit,
             wanted=wanted,
         )
+
+    def lacks(self, wanted: str) -> bool:
+        """Whether nothing came of what was to be measured besides E."""
+        return {"spectrum": self._spectrum is None, "pulse": self._driven is None}.get(wanted, False)
 
     def _pulse_ohm(self, open_V: float | None, least_A: float) -> float | None:
         if self._driven is None or open_V is None:

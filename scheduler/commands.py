@@ -168,6 +168,7 @@ class Commands:
         if run.end is None:
             # Nobody knows what became of the cell: the run must not go on by itself.
             run.course.forget_interruption()
+            run.progress.cell.taken_over = False
             segments.ended(run, SegmentEnd("fault", run.progress.position(), why))
         if foreign:
             message = "the channel runs something that sandtime did not start; it is left alone"

@@ -9,7 +9,9 @@ earlier one. A check that is refused pauses the run at a circuit that is confirm
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from drivers.instrument import SegmentEnd
 from guards.contact_check import judge
 from protocols.capabilities import Capabilities
 from protocols.check import CHECK_STEP, CheckFinding, CheckOutcome, CheckResult, SeenCell, outcome_of
@@ -111,7 +113,9 @@ def goes_on(run: ActiveRun) -> bool:
 def ended(run: ActiveRun) -> None:
     """The segment of a check is over and drained: judge it, unless it was broken off."""
     end = run.end
-    if end is None or end.reason not in ("complete", "limit") or run.stop_wanted is not None:
+    if end is None or run.stop_wanted is not None or _is_lost(run, end):
+        return
+    if end.reason not in ("complete", "limit"):
         return
     findings = tuple(_findings(run, end.message if end.reason == "limit" else ""))
     outcome = outcome_of(findings)
@@ -130,6 +134,16 @@ def ended(run: ActiveRun) -> None:
     if run.course.is_held_back:
         run.course.check_reason = _reason(run.number, outcome, bad)
         run.tell("alarm", {"message": run.course.check_reason})
+
+
+def _is_lost(run: ActiveRun, end: SegmentEnd) -> bool:
+    """Whether a part of a check is lost with an earlier daemon: then the check comes again."""
+    cell = run.progress.cell
+    lost = cell.taken_over and (end.reason == "fault" or cell.lacks(_wanted(run)))
+    if lost:
+        run.end = replace(end, reason="complete")
+        run.tell("note", {"message": "the check is made again: a part of it was lost with the daemon"})
+    return lost
 
 
 def _reason(number: int, outcome: CheckResult, bad: list[str]) -> str:

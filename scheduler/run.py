@@ -287,6 +287,7 @@ class ActiveRun:
 
     def taken_over(self, position: Position) -> None:
         """The channel still holds the segment."""
+        self.progress.cell.taken_over = True
         self.save_ticket("started")
         if self.stop_wanted is not None or self.phase == "afterwards":
             self.change("stopping", self.stop_wanted or self.info.reason)
