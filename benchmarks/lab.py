@@ -99,7 +99,7 @@ def wait(
 
 
 def _service_toml(boxes: int, channels: int, mqtt: bool) -> str:
-    lines = ['data = "data"', "[mqtt]", f"enabled = {str(mqtt).lower()}"]
+    lines = ['data = "data"', "[mqtt]", f"enabled = {str(mqtt).lower()}", "[checks]", "before_start = false"]
     for box in range(1, boxes + 1):
         address = f'address = "192.168.0.{box}"'
         lines += [f"[instruments.vsp{box}]", 'driver = "biologic"', 'model = "VSP-300"', address]

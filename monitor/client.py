@@ -39,6 +39,7 @@ from scheduler.requests import (
     QueueReply,
     QueueRow,
     ReloadReply,
+    ResumeRequest,
     RunReply,
     StatusReply,
     StopAllRequest,
@@ -155,9 +156,10 @@ class Client:
         """Open the circuit and keep the place."""
         return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/pause"))
 
-    def resume(self, run: int) -> RunInfo:
-        """Go on with a paused run."""
-        return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/resume"))
+    def resume(self, run: int, anyway: str = "") -> RunInfo:
+        """Go on with a paused run; ``anyway``: why, if its check before the start holds it back."""
+        body = ResumeRequest(anyway=anyway).model_dump()
+        return RunInfo.model_validate(self._call("POST", f"/api/v1/runs/{run}/resume", body))
 
     def acknowledge(self, run: int) -> RunInfo:
         """Free the station of a protected run."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitor.check_report import OUTCOMES, check_outcomes
+from protocols.check import is_check
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.records import HalfCycle
 from protocols.verdicts import Verdict
@@ -69,7 +71,7 @@ def run_figure(reader: RunReader, run: int, path: Path) -> Path:
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2)
     _draw_voltage(axes[0, 0], *_whole_run(reader, run))
-    spectra = reader.spectra(run)
+    spectra = [found for found in reader.spectra(run) if not is_check(found[0].step)]
     _draw_event(axes[0, 1], reader, run, info.verdict)
     half_cycles = reader.half_cycles(run)
     if len(half_cycles) > 1 or not spectra:
@@ -103,6 +105,8 @@ def describe_run(reader: RunReader, run: int, row: dict[str, Any]) -> str:
     """Say in a few lines what a lab asks of a run: how it ended, why, and how fast the circuit was open."""
     info = reader.run(run)
     lines = [f"\nrun {run}  {info.name}: {info.state.upper()} after {info.t_s / 3600:.2f} h"]
+    checks = [OUTCOMES[outcome.outcome] for _, outcome in check_outcomes(reader, run)]
+    lines += [f"  check before the start: {', '.join(checks)}"] if checks else []
     results = row["results"]
     lines += [f"  {words.format(results[key])}" for key, words in RESULT_WORDS.items() if key in results]
     if info.verdict is None:

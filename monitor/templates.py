@@ -52,6 +52,10 @@ warn_gigabytes = 5                 # with less free space there is a warning,
 warn_hours = 24                    # and when the disk is full earlier than this, at the rate of the last hour
 least_gigabytes = 1                # with less free space no run starts
 
+[checks]                           # what is looked at before a test starts
+before_start = true                # cell and contacts: E, a small spectrum, and whether it is the same cell
+calibration = "warn"               # a channel without a valid one: "ignore", "warn" or "require"
+
 [simulation.vsp]                   # what stands behind the simulated address: sandtime simulate
 address = "192.168.0.10"
 channels = { 1 = { preset = "generic_symmetric" }, 2 = { preset = "tfoh_llzto" } }

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from protocols.check import SeenCell
 from protocols.edits import PendingEdit
 from protocols.frozen import Frozen
 from protocols.verdicts import Verdict
@@ -91,8 +92,8 @@ class Event(Frozen):
     kind: str
     """``state``, ``verdict``, ``gap``, ``cycle``, ``spectrum``, ``open_circuit``, ``message``, ``decision``,
     ``step_ended``, ``temperature``, ``result``, ``note``, ``alarm``, ``storage``, ``clock_step``, ``placed``,
-    ``maintenance``, ``edit`` (asked for), ``edited`` (it holds), ``inserted`` (a spectrum that a person asked
-    for begins)."""
+    ``maintenance``, ``check`` (:class:`protocols.check.CheckOutcome`), ``edit`` (asked for), ``edited`` (it
+    holds), ``inserted`` (a spectrum that a person asked for begins)."""
     t_s: float | None = None
     unix_s: float
     data: dict[str, object] = {}
@@ -151,6 +152,12 @@ class RunInfo(Frozen):
     """A person has seen why it was protected, and freed the station."""
     simulated: bool = False
     samples: int = Field(default=0, ge=0)
+    cell_digest: str = ""
+    """What runs of the same cell file have in common; see :func:`protocols.check.cell_digest`."""
+    unchecked: str = ""
+    """Why a person lets it start without a check of the cell; empty: it is checked."""
+    seen: SeenCell | None = None
+    """How it left its cell; None while it goes on, or if it never saw it."""
     archived: Archived | None = None
     """Its samples have left the data folder."""
     edits: tuple[PendingEdit, ...] = ()

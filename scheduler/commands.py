@@ -11,9 +11,10 @@ from protocols.errors import BusyError, InstrumentError
 from protocols.program import Program
 from protocols.records import RunState, Ticket
 from scheduler import alarms, edits, segments
+from scheduler.course import Phase
 from scheduler.looking import LOOKING
 from scheduler.recorder import Recorder
-from scheduler.run import ActiveRun, Phase
+from scheduler.run import ActiveRun
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ class Commands:
         if run.end is None:
             # Nobody knows what became of the cell: the run must not go on by itself.
             run.course.forget_interruption()
+            run.progress.cell.taken_over = False
             segments.ended(run, SegmentEnd("fault", run.progress.position(), why))
         if foreign:
             message = "the channel runs something that sandtime did not start; it is left alone"

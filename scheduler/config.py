@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from protocols.errors import InvalidFileError, Problem
 from protocols.frozen import Frozen
 from protocols.laboratory import KnownStation
+from scheduler.check_config import ChecksConfig
 from scheduler.operation_config import LogConfig, MetricsConfig
 from scheduler.secret import Secret, secrets_in
 from scheduler.toml_places import place_in_message, place_of
@@ -116,6 +117,7 @@ class ServiceConfig(Frozen):
     storage: StorageConfig = StorageConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()
+    checks: ChecksConfig = ChecksConfig()
     simulation: dict[str, Any] = {}
     """Boxes that ``sandtime simulate`` serves; see drivers/simulation."""
     simulation_chambers: dict[str, Any] = {}

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import TypeAdapter
 
+from protocols.check import CheckResult
 from protocols.nodes import Node
 from protocols.position import Position
 from protocols.verdicts import Verdict
+
+Phase = Literal["check", "test", "suspicion", "look", "inserted", "afterwards"]
+"""Which steps run: those of the check before the start, the program's own, those it wants when a guard
+suspects something, those of the engine's own look at the cell, of a spectrum that a person asked for, those
+after the program's end."""
 
 
 @dataclass(slots=True)
@@ -40,6 +47,17 @@ class Course:
     """How often the present spectrum was measured again for a better amplitude."""
     demanded_K: float | None = None
     """Temperature that the run last demanded of its chamber."""
+    checking: tuple[Node, ...] = ()
+    """Steps of the check before the start, of the engine's own making."""
+    check: Literal["", "due", CheckResult] = ""
+    """How the check before the start stands. ``due``: it runs, or has to run again."""
+    check_reason: str = ""
+    """Why it does not let the test start."""
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the check before the start lets the test start only if a person says so."""
+        return self.check in ("asks", "refused")
 
     def suspect(self, verdict: Verdict, half_cycle: int) -> None:
         """Look closer, unless that was done for this kind of verdict in this half-cycle."""
@@ -63,6 +81,13 @@ class Course:
     def test_goes_on(self) -> None:
         """The test goes on from its place: whatever the cell was looked at for is over."""
         self.place, self.suspicion, self.looking = None, None, ()
+
+    def follow(self, phase: Phase, steps: tuple[Node, ...]) -> None:
+        """Remember the steps of the engine's own that an earlier daemon started."""
+        if phase in ("look", "inserted"):
+            self.looking = steps
+        elif phase == "check":
+            self.checking = steps
 
     def forget_interruption(self) -> None:
         """Nothing interrupts the run any more."""

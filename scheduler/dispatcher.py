@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from protocols.check import cell_digest
 from protocols.errors import NotAllowedError, SandtimeError, StorageError
 from protocols.program import Program
 from protocols.queueing import Request
@@ -51,9 +52,13 @@ class Dispatcher:
         clock: Clock,
         audit: AuditLog,
         runs: dict[int, ActiveRun],
+        equip: Callable[[ActiveRun], None],
         why_no_start: Callable[[], str],
     ) -> None:
-        """``runs`` are those that have not ended; a run that is taken in is added to them."""
+        """``runs`` are those that have not ended; a run that is taken in is added to them.
+
+        ``equip`` gives a run what it asks of the lab.
+        """
         self.queue = LabQueue(stations.config.stations)
         self.requests: dict[int, Request] = {}
         """What each run that has not ended asked for."""
@@ -63,6 +68,7 @@ class Dispatcher:
         self._store = store
         self._recorder = recorder
         self._clock = clock
+        self._equip = equip
         self._audit = audit
         self.runs = runs
         self.floating: dict[int, Floating] = {}
@@ -172,6 +178,8 @@ class Dispatcher:
             protocol=program.protocol,
             cell=program.cell.name,
             cell_identity=program.cell.identity,
+            cell_digest=cell_digest(program.cell),
+            unchecked=submission.no_check,
             state="queued",
             submitted_unix_s=self._clock.unix(),
             simulated=all(self.stations.simulated(name) for name in names),
@@ -184,7 +192,7 @@ class Dispatcher:
 
     def _active(self, info: RunInfo, program: Program) -> ActiveRun:
         run = ActiveRun(info, program, self._store, self._recorder, self._clock)
-        run.climate = self.stations.climate(info.station)
+        self._equip(run)
         return run
 
     def _keep_request(

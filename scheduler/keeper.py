@@ -12,11 +12,12 @@ import random
 from collections.abc import Callable, Coroutine
 
 from drivers.instrument import Instrument, Poll
+from protocols.check import is_check
 from protocols.errors import BusyError, InstrumentError, NotAllowedError, UnreachableError
 from protocols.measurements import Spectrum
 from protocols.nodes import Soak
 from protocols.records import ENDED
-from scheduler import alarms, edits, segments
+from scheduler import alarms, contact_check, edits, segments
 from scheduler.adopting import Adoption
 from scheduler.bounded import BoundedInstrument
 from scheduler.clock import Clock
@@ -309,7 +310,7 @@ class Keeper:
         self._recorder.samples(self.instrument.name, judged.samples)
         for run, spectrum, summary in judged.spectra:
             self._recorder.spectrum(run.number, spectrum, summary)
-            if self._on_spectrum is not None:
+            if self._on_spectrum is not None and not is_check(spectrum.step):
                 self._on_spectrum(run, spectrum)
         for channel, run in self.runs.items():
             run.record()
@@ -365,6 +366,7 @@ class Keeper:
         edits.take_effect(run)
         alarms.look_closer(run)
         segments.pause_on_suspicion(run)
+        contact_check.pause_if_refused(run)
         following = segments.following(run)
         if following is not None and not self._recorder.storing:
             await self._commands.hold(channel, run)

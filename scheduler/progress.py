@@ -8,6 +8,7 @@ from math import isfinite
 
 from analysis.cycles import HalfCycleMeter
 from guards.watch import Watch
+from protocols.check import is_check
 from protocols.decisions import Findings
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.nodes import ConstantCurrent, Geis, Rest, Step, set_current_A
@@ -16,11 +17,12 @@ from protocols.program import Program
 from protocols.records import HalfCycle
 from protocols.tree import cycle_number
 from protocols.verdicts import Verdict
+from scheduler.cell_meter import CellMeter
 from scheduler.evidence import placed
 from scheduler.findings import Found
 from scheduler.reference_spectra import ReferenceSpectra
 from scheduler.saved import number, table
-from scheduler.stepping import step_facts, stretches
+from scheduler.stepping import integrated, step_facts, stretches
 from scheduler.waiting import Settled, StepEnds, step_ends
 
 NEWS_K = 0.2 - 1e-6
@@ -39,6 +41,7 @@ class Progress:
         self.meter = HalfCycleMeter()
         self.found = Found(program)
         self.references = ReferenceSpectra()
+        self.cell = CellMeter()
         self.closed: list[HalfCycle] = []
         """Half-cycles that have closed and were not yet taken."""
         self.step = -1
@@ -138,6 +141,7 @@ class Progress:
             charges += charge
             half_cycles += [self.half_cycle] * (b - a)
             self.meter.add(*lists)
+            self.cell.samples(step[a], self._rests, *lists)
             if self._rests:
                 self._open_V = self.voltage_V
             else:
@@ -162,7 +166,9 @@ class Progress:
         self.voltage_V, self.current_A = spectrum.voltage_V, spectrum.current_A
         if self._is_open():
             self._open_V = self.voltage_V
-        self.found.spectrum(spectrum, summary)
+        self.cell.spectrum(spectrum, summary, self._is_open())
+        if not is_check(spectrum.step):
+            self.found.spectrum(spectrum, summary)
         return self._judged(self._judge_spectrum(spectrum, summary)) if self.judging else None
 
     def is_news(self, temperature_K: float) -> bool:
@@ -251,6 +257,7 @@ class Progress:
             "begun": self.begun,
             "found": self.found.state(),
             "references": self.references.state(),
+            "cell": self.cell.state(),
             "place": None if self._place is None else self._place.model_dump(mode="json"),
             "open_V": self._open_V,
             "reference_V": self._reference_V,
@@ -279,6 +286,7 @@ class Progress:
         self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
         self.found.restore(table(state["found"]))
         self.references.restore(state["references"])
+        self.cell.restore(state.get("cell"))
         self._place = None if state["place"] is None else Position.model_validate(state["place"])
         self._open_V, self._reference_V = number(state["open_V"]), number(state["reference_V"])
         self._closed_C, self.compared_s = (float(str(state[key])) for key in ("closed_C", "compared_s"))
@@ -328,7 +336,7 @@ class Progress:
             inserted=step not in self._planned,
         )
         self._keep(closed)
-        if self.judging or not isinstance(leaf, ConstantCurrent):
+        if self.judging or not (isinstance(leaf, ConstantCurrent) or is_check(step)):
             # What a pulse of a look passes, guards see in the charge of the step that goes on after it.
             self.watch.enter(facts)
         return True
@@ -384,17 +392,9 @@ class Progress:
         self, t: list[float], voltage: list[float], current: list[float], before_A: float
     ) -> list[float]:
         """Charge in the step at each sample, by trapezoids from ``before_A`` on."""
-        charges = []
-        t_last, i_last, charge = self.t_s, before_A if isfinite(before_A) else 0.0, self._charge_C
-        for t_s, current_A in zip(t, current, strict=True):
-            if not isfinite(current_A):
-                # What was not measured is held; guards.over_range opens the circuit if that lasts.
-                current_A = i_last
-            charge += 0.5 * (i_last + current_A) * (t_s - t_last)
-            t_last, i_last = t_s, current_A
-            charges.append(charge)
-        self.samples_at_t = t.count(t_last) + (self.samples_at_t if t[0] == t_last == self.t_s else 0)
-        self.t_s, self.current_A, self._charge_C = t_last, i_last, charge
+        charges, self.current_A = integrated(t, current, self.t_s, before_A, self._charge_C)
+        self.samples_at_t = t.count(t[-1]) + (self.samples_at_t if t[0] == t[-1] == self.t_s else 0)
+        self.t_s, self._charge_C = t[-1], charges[-1]
         if isfinite(voltage[-1]):
             self.voltage_V = voltage[-1]
         return charges

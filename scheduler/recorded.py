@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.check import is_check
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.nodes import Geis, Peis, Rest, Step
 from protocols.program import Program
@@ -69,8 +70,8 @@ class RecordedRun:
 
     @cached_property
     def all_spectra(self) -> list[Measured]:
-        """All spectra, also those after the test and on a suspicion, by time."""
-        return self._reader.spectra(self._run)
+        """All spectra, also those after the test and on a suspicion, but of no check before it; by time."""
+        return [found for found in self._reader.spectra(self._run) if not is_check(found[0].step)]
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.instrument import SegmentEnd
+from protocols.check import is_check
 from protocols.measurements import Spectrum, SpectrumSummary
 from protocols.position import Position
 from protocols.program import Program
@@ -23,11 +24,11 @@ from protocols.verdicts import Verdict
 from scheduler.alarms import heed
 from scheduler.clock import Clock, Stamp
 from scheduler.clock_watch import STEP_S
-from scheduler.course import Course, course_of
+from scheduler.course import Course, Phase, course_of
 from scheduler.edits import follow
 from scheduler.looking import LOOKING, first_index, first_inserted
 from scheduler.recorder import Recorder
-from scheduler.run import PAUSED, ActiveRun, Phase
+from scheduler.run import PAUSED, ActiveRun
 from storage.reader import Reader
 from storage.store import Store
 
@@ -97,6 +98,8 @@ def _tell_clock_step(run: ActiveRun, reader: Reader, clock: Clock) -> None:
 def _phase_of(run: ActiveRun, segment: Program) -> Phase:
     """Return the phase whose steps a segment holds: each step has its own number."""
     step = next((step.index for step, _ in segment.walk()), None)
+    if step is not None and is_check(step):
+        return "check"
     if step is not None and step >= first_inserted(run.program, 0):
         return "inserted"
     if step is not None and step >= first_index(run.program):
@@ -166,9 +169,9 @@ def _begin_anew(run: ActiveRun, reader: Reader) -> None:
     """Forget what was saved of the guards: all that was measured is told again, beginning with the program
     that the run had at first."""
     segments = [(stored.program, _phase_of(run, stored.program)) for stored in reader.tickets(run.number)]
-    own = [program for program, phase in segments if phase in ("look", "inserted")]
+    own = [program for program, phase in segments if phase in ("check", "look", "inserted")]
     begun = {next(program.walk())[0].index for program, phase in segments if phase == "inserted"}
-    run.course = Course(looking=run.course.looking, inserted=len(begun))
+    run.course = Course(looking=run.course.looking, checking=run.course.checking, inserted=len(begun))
     run.program = reader.programs(run.number)[0][1]
     run.forget_progress()
     # Steps of the engine's own stand nowhere but in the segments that they were.

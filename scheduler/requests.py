@@ -35,6 +35,8 @@ class Submission(Frozen):
     """What it asks of its station, as ``eis:7MHz`` (:mod:`protocols.wishes`)."""
     chamber: str = ""
     not_before_unix_s: float | None = None
+    no_check: str = ""
+    """Why it is to start without a check of the cell; empty: it is checked."""
 
 
 class CalibrationRequest(Frozen):
@@ -362,8 +364,6 @@ class EditableReply(Frozen):
     limits: dict[str, str]
     pending: list[str]
     """What was asked for and does not hold yet, a sentence each."""
-    alarms: list[AlarmInfo] = []
-    """Those that stand."""
 
 
 class StopAllRequest(Frozen):
@@ -373,3 +373,12 @@ class StopAllRequest(Frozen):
 
     chambers_off: bool = False
     """Whether chambers are made safe, too: off, or at their ``safe_celsius``."""
+
+
+class ResumeRequest(Frozen):
+    """How a paused run is to go on."""
+
+    model_config = ConfigDict(defer_build=False)
+
+    anyway: str = ""
+    """Why it starts all the same, if its check before the start holds it back."""

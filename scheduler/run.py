@@ -19,14 +19,15 @@ from protocols.program import Program
 from protocols.records import ENDED, Gap, RunInfo, RunState, Ticket
 from protocols.tree import Nodes, first_position
 from protocols.verdicts import Verdict
+from scheduler.before_start import BeforeStart
 from scheduler.clock import Clock
 from scheduler.columns import Columns
-from scheduler.course import Course
+from scheduler.course import Course, Phase
 from scheduler.looking import LOOKING
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
 from scheduler.runclock import RunClock
-from scheduler.waiting import ClimateOfRun, wait_of, waits_for
+from scheduler.waiting import WAITS_FOR_STORAGE, ClimateOfRun, wait_of, waits_after_check, waits_for
 from storage.store import Store
 from storage.tables import StoredTicket
 
@@ -35,15 +36,8 @@ log = logging.getLogger(__name__)
 SNAPSHOT_S = 600.0
 """Run time between two saved states of guards and progress; what came later is replayed at recovery."""
 
-WAITS_FOR_STORAGE = "storage: no step starts before that can be stored"
-"""What a run waits for whose next segment can't start, because no intention can be made durable."""
-
 PAUSED = "paused by a person"
 """Reason of a stop after which the run is to go on."""
-
-Phase = Literal["test", "suspicion", "look", "inserted", "afterwards"]
-"""Which steps run: the program's own, those it wants when a guard suspects something, those of the engine's
-own look at the cell, of a spectrum that a person asked for, those after the program's end."""
 
 
 class ActiveRun:
@@ -58,6 +52,8 @@ class ActiveRun:
         """That of the chamber which the cell is in."""
         self.able: Capabilities | None = None
         """What the run's channel can do; None before a keeper has it."""
+        self.before_start: BeforeStart | None = None
+        """What its check before the start asks of the lab; None: it is not checked."""
         self.course = Course()
         self.forget_progress()
         self.verdict: Verdict | None = info.verdict
@@ -105,6 +101,7 @@ class ActiveRun:
             "suspicion": self.program.on_suspicion,
             "look": self.course.looking,
             "inserted": self.course.looking,
+            "check": self.course.checking,
             "afterwards": self.program.afterwards,
         }
         return self.program.with_steps(nodes[phase]) if phase in nodes else self.program
@@ -182,13 +179,15 @@ class ActiveRun:
         """Say what the step that runs waits for, or the next one; empty if for nothing."""
         if self.held or self.blocked:
             return self.blocked or WAITS_FOR_STORAGE
+        if self.info.state == "paused" and self.course.is_held_back:
+            return waits_after_check(self.number)
         wait = wait_of(self.progress.current_step)
         runs = self.info.state == "running" and self.end is None and not self.course.step_ended
         return waits_for(wait, self.number) if wait is not None and runs else ""
 
     def waits_for_person(self) -> bool:
         """Whether the step that runs waits for a person."""
-        waits = bool(self.waits_for()) and not self.held and not self.blocked
+        waits = bool(self.waits_for()) and not (self.held or self.blocked) and self.info.state == "running"
         return waits and not isinstance(wait_of(self.progress.current_step), Soak)
 
     def snapshot(self) -> RunInfo:
@@ -214,11 +213,12 @@ class ActiveRun:
         """Queue a change of state; durable and published with the next commit. What has ended stays so."""
         if self.info.state in ENDED:
             return
-        stamps: dict[str, float] = {}
+        stamps: dict[str, object] = {}
         if state == "running" and self.info.started_unix_s is None:
             stamps["started_unix_s"] = self._clock.unix()
         if state in ENDED:
-            stamps["ended_unix_s"] = self._clock.unix()
+            stamps["ended_unix_s"] = unix_s = self._clock.unix()
+            stamps["seen"] = self.progress.cell.seen(unix_s, self.climate)
             if self.climate is not None:
                 self.climate.release(self.number)
         self.info = self.snapshot().model_copy(update={"state": state, "reason": reason, **stamps})
@@ -251,7 +251,7 @@ class ActiveRun:
             message = "the time since the last segment is by UTC: a step of the clock could not be noticed"
             self.tell("note", {"message": message})
         self.progress.begin_segment(self.offset_s, self.section(phase), first)
-        self.progress.judging = phase != "afterwards" and self.course.trip is None
+        self.progress.judging = phase not in ("check", "afterwards") and self.course.trip is None
         self._save_intent()
         return self.ticket
 
@@ -289,8 +289,7 @@ class ActiveRun:
         """Remember a segment that an earlier daemon started."""
         self.ticket, self.segment, self.phase = stored.ticket, stored.program, phase
         self.clock.resume(stored.offset_s, stored.anchor_unix_s)
-        if phase in ("look", "inserted"):
-            self.course.looking = stored.program.steps
+        self.course.follow(phase, stored.program.steps)
         self.follow_phase()
 
     def follow_phase(self) -> None:
@@ -300,6 +299,7 @@ class ActiveRun:
 
     def taken_over(self, position: Position) -> None:
         """The channel still holds the segment."""
+        self.progress.cell.taken_over = True
         self.save_ticket("started")
         if self.stop_wanted is not None or self.phase == "afterwards":
             self.change("stopping", self.stop_wanted or self.info.reason)

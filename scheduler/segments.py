@@ -17,8 +17,9 @@ from protocols.program import Program
 from protocols.records import RunState
 from protocols.tree import Nodes
 from protocols.verdicts import Verdict
-from scheduler import alarms, edits
-from scheduler.run import ActiveRun, Phase
+from scheduler import alarms, contact_check, edits
+from scheduler.course import Phase
+from scheduler.run import ActiveRun
 from scheduler.waiting import in_vain, wait_of
 
 RESPONSE_HIGH, RESPONSE_LOW = 2.0, 0.2
@@ -45,7 +46,8 @@ def begin(run: ActiveRun) -> Following:
     """Return what a run starts with, or goes on with after a pause."""
     if run.ticket is None or run.end is None:
         edits.take_effect(run)
-        return Following("test", run.program.steps)
+        steps = contact_check.before_test(run)
+        return Following("check", steps) if steps else Following("test", run.program.steps)
     run.end = replace(run.end, reason="complete")
     edits.take_effect(run)
     return following(run) or Following("test", ())
@@ -59,24 +61,30 @@ def following(run: ActiveRun) -> Following | None:
         return Following("look", _left(run) if run.phase == "look" else run.course.looking)
     if run.end.reason != "complete":
         return None
+    if run.phase == "check":
+        return _after_check(run)
     if run.phase == "afterwards" or run.verdict is not None:
         left = _left(run) if run.phase == "afterwards" else ()
         return Following("afterwards", left) if left else None
     if run.course.looks_again:
         return Following("look", run.course.looking)
-    if run.phase == "suspicion" and (left := _left(run)):
-        return Following("suspicion", left)
+    if run.phase in ("suspicion", "inserted") and (left := _left(run)):
+        return Following(run.phase, left)
     if run.phase == "test" and run.course.suspicion is not None:
         if run.program.on_suspicion:
             return Following("suspicion", run.program.on_suspicion)
         if run.course.looking:
             return Following("look", run.course.looking)
-    if run.phase == "inserted" and (left := _left(run)):
-        return Following("inserted", left)
     if inserted := edits.wanted_spectrum(run):
         return Following("inserted", inserted)
     left = _test_left(run)
     return Following("test", left) if tree.head(left)[0] is not None else None
+
+
+def _after_check(run: ActiveRun) -> Following:
+    if contact_check.goes_on(run):
+        return Following("test", run.program.steps)
+    return Following("check", run.course.checking)
 
 
 def pause_on_suspicion(run: ActiveRun) -> None:
@@ -103,6 +111,8 @@ def _left(run: ActiveRun) -> Nodes:
 
 
 def _test_left(run: ActiveRun) -> Nodes:
+    if run.phase == "check":
+        return run.program.steps
     return run.program.remainder(run.test_place()).steps
 
 
@@ -118,6 +128,8 @@ def prepare(run: ActiveRun, wanted: Following) -> Program | None:
         alarms.own_steps_begin(run)
     elif wanted.phase == "inserted":
         edits.spectrum_begins(run, wanted.left)
+    elif wanted.phase == "check":
+        return contact_check.segment(run)
     left = _pass_host_nodes(run, wanted.left)
     nodes = tree.leading(left)
     if not nodes:
@@ -178,7 +190,7 @@ def _with_step(nodes: Nodes, step: Step) -> Nodes:
 def ended(run: ActiveRun, end: SegmentEnd) -> None:
     """The segment is over and drained: judge why, and keep the place."""
     run.note_end(end)
-    heeds = run.phase != "afterwards" and not run.looks_after_trip
+    heeds = run.phase not in ("check", "afterwards") and not run.looks_after_trip
     if heeds and run.verdict is None and _hit_a_limit(run, end):
         alarms.heed(run, run.progress.tripped(end.message))
     alarms.segment_ended(run, end)
@@ -187,6 +199,8 @@ def ended(run: ActiveRun, end: SegmentEnd) -> None:
         alarms.look_again(run)
         if _is_looked_into(run):
             alarms.looked_closer(run)
+    if run.phase == "check":
+        contact_check.ended(run)
     if end.reason == "fault" and run.gap_possible:
         run.gap("the segment ended while nobody watched: its last samples may be missing")
     run.save_ticket("ended")

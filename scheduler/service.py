@@ -10,7 +10,9 @@ from protocols.errors import InstrumentError, NotAllowedError
 from protocols.laboratory import Calibration
 from protocols.queueing import Maintenance
 from protocols.records import ENDED, RunInfo, RunState
+from scheduler import contact_check
 from scheduler.audit import UNKNOWN, AuditLog
+from scheduler.before_start import StartChecks
 from scheduler.clock import Clock
 from scheduler.clock_watch import ClockWatch
 from scheduler.config import ServiceConfig
@@ -69,6 +71,7 @@ class Service:
         self.storage.on_change(self._storage_changed)
         self._clock_watch = ClockWatch(clock, self._clock_stepped)
         self.stations = Stations(config, engine)
+        self._checks = StartChecks(config, clock, self.infos, self.storage.info)
         self.dispatcher = Dispatcher(
             self.stations,
             store,
@@ -76,6 +79,7 @@ class Service:
             clock,
             self.audit,
             self._runs,
+            self._equip,
             lambda: self.stopping.why_held or self.storage.why_no_start,
         )
         self.queue = QueueView(self.dispatcher, clock)
@@ -101,7 +105,7 @@ class Service:
 
     def use(self, config: ServiceConfig) -> None:
         """Go on with another service.toml; its engine has the instruments already (see scheduler.reload)."""
-        self.stations.config = config
+        self.stations.config = self._checks.config = config
         self.dispatcher.queue.use(config.stations)
         self.storage.use(config.storage)
         for station in config.known_stations(self._clock.unix()):
@@ -113,6 +117,7 @@ class Service:
         with contextlib.closing(await asyncio.to_thread(HeldReader, self._store.folder)) as reader:
             requeue = Requeue(self.dispatcher, reader)
             await requeue.begin()
+            self._checks.calibrated(*reader.catalogue.calibrations())
             for info in reader.runs():
                 self._known[info.run] = info
                 if info.state in ENDED:
@@ -128,7 +133,7 @@ class Service:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
             run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
-            run.climate = self.stations.climate(info.station)
+            self._equip(run)
             self._runs[info.run] = run
             await requeue.put_back(run)
         except Exception as error:
@@ -288,12 +293,12 @@ class Service:
             await self._until_open(active)
             return active.snapshot()
 
-    def resume(self, run: int, who: str = UNKNOWN) -> RunInfo:
-        """Go on with a paused run, or with one whose step waits for a person. Raises NotAllowedError."""
-        with self.audit.asked(who, "resume", run):
-            return self._resume(run)
+    def resume(self, run: int, who: str = UNKNOWN, anyway: str = "") -> RunInfo:
+        """Go on with a run that is paused or waits for a person, or ``anyway``. Raises NotAllowedError."""
+        with self.audit.asked(who, "resume", run, anyway=anyway):
+            return self._resume(run, who, anyway)
 
-    def _resume(self, run: int) -> RunInfo:
+    def _resume(self, run: int, who: str, anyway: str) -> RunInfo:
         active = self._runs.get(run)
         if active is not None and active.waits_for_person():
             self._place(active.info.station).keeper.go_on(active)
@@ -302,7 +307,9 @@ class Service:
         if self.storage.why_no_start:
             raise NotAllowedError(f"run {run} can't go on: it waits for {self.storage.why_no_start}")
         self.dispatcher.maintenance.refuse(active.info.station)
+        contact_check.require_held_back(active, anyway)
         self._place(active.info.station).keeper.resume(active)
+        contact_check.override(active, anyway, who)
         return active.snapshot()
 
     async def acknowledge(self, run: int, who: str = UNKNOWN) -> RunInfo:
@@ -330,7 +337,13 @@ class Service:
         self.config.require_instrument(request.instrument)
         calibration = self.audit.calibrated(who, request)
         await self._recorder.commit()
+        self._checks.calibrated(calibration)
         return calibration
+
+    def _equip(self, run: ActiveRun) -> None:
+        """Give a run what it asks of the lab."""
+        run.climate = self.stations.climate(run.info.station)
+        run.before_start = self._checks.of_run(run.info)
 
     def _place(self, station: str) -> Place:
         return self.stations.place(station)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 
 from guards.guard import StepFacts
 from protocols.nodes import ConstantCurrent, Rest, Soak, Step, set_current_A
@@ -33,3 +34,20 @@ def stretches(step: list[int], visit: list[int]) -> Iterator[tuple[int, int]]:
             first = k
     if step:
         yield first, len(step)
+
+
+def integrated(
+    t_s: list[float], current_A: list[float], last_s: float, last_A: float, charge_C: float
+) -> tuple[list[float], float]:
+    """Return the charge at each sample, by trapezoids from the last one on, and the newest current.
+
+    What was not measured is held; guards.over_range opens the circuit if that lasts.
+    """
+    charges = []
+    last_A = last_A if isfinite(last_A) else 0.0
+    for time_s, measured_A in zip(t_s, current_A, strict=True):
+        now_A = measured_A if isfinite(measured_A) else last_A
+        charge_C += 0.5 * (last_A + now_A) * (time_s - last_s)
+        last_s, last_A = time_s, now_A
+        charges.append(charge_C)
+    return charges, last_A

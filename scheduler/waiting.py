@@ -20,6 +20,10 @@ _Judge = Callable[[float, float, float, float], bool]
 """Whether a step is over, from t_s, E, I and the signed charge passed in the visit."""
 
 
+WAITS_FOR_STORAGE = "storage: no step starts before that can be stored"
+"""What a run waits for whose next segment can't start, because no intention can be made durable."""
+
+
 class ClimateOfRun(Protocol):
     """What a run asks of the chamber that its cell is in; see :class:`scheduler.climate.Climate`."""
 
@@ -81,6 +85,14 @@ def waits_for(wait: Soak | Person, run: int) -> str:
         return f"the chamber, which is to be at {celsius(wait.target_K)}"
     message = f": {wait.message}" if wait.message else ""
     return f"a person{message}; to go on: sandtime resume {run}"
+
+
+def waits_after_check(run: int) -> str:
+    """Say what a run waits for that its check before the start holds back."""
+    return (
+        f"a person: once it is mended, sandtime resume {run}; to start all the same, "
+        f'sandtime resume {run} --anyway "why"; to give up, sandtime stop {run}'
+    )
 
 
 def in_vain(step: Rest) -> str:

@@ -142,7 +142,7 @@ class Cell:
         self._shorts = ShortModel(parameters.short, area, self.resistance_ohm)
         self._limiting_V = _limiting_V(parameters.diffusion)
         positive = None if parameters.positive is None else parameters.positive.fresh(area)
-        state = CellState(self.circuit.at_rest(), self._lithium.fresh(), Path(), positive)
+        state = CellState(self.circuit.at_rest(), self._lithium.fresh(), self._shorts.fresh(), positive)
         self.temperature_K = parameters.temperature_K
         self.circuit.set_temperature(self.temperature_K)
         self._begin(state)

@@ -120,6 +120,8 @@ class CellDescription(_Checked):
     lifetime_mAh_per_cm2: float | None = Field(default=None, gt=0)
     short_residual: float = Field(default=0.02, gt=0, lt=1)
     short_ohm_cm2: float | None = Field(default=None, gt=0)
+    shorted: bool = False
+    """It is short-circuited before anything is done to it."""
     short_fall_s: float = Field(default=0.1, gt=0)
     soft_from_mAh_per_cm2: float | None = Field(default=None, gt=0)
     soft_to_mAh_per_cm2: float | None = Field(default=None, gt=0)
@@ -231,6 +233,7 @@ class CellDescription(_Checked):
             residual=self.short_residual,
             path_ohm_m2=_resistance(self.short_ohm_cm2),
             fall_s=self.short_fall_s,
+            from_start=self.shorted,
             soft_from_C_per_m2=_charge(self.soft_from_mAh_per_cm2),
             soft_to_C_per_m2=_charge(self.soft_to_mAh_per_cm2) or math.inf,
             soft_residual=self.soft_residual,

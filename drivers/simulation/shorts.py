@@ -15,6 +15,8 @@ CURRENT_TOLERANCE = 0.005
 """A set-point this close below a threshold counts as reaching it: instruments keep single precision."""
 AT_ONCE_C_PER_M2 = 1e-6
 """Charge that stands for none where a short comes at once."""
+FULLY_FALLEN = 30.0
+"""Time constants after which a short has fallen to its last resistance."""
 GONE = 1e-4
 """Strength below which a soft short is no path any more."""
 _ROUNDING = 1e-9
@@ -39,6 +41,8 @@ class ShortParameters:
     """Resistance of a hard short's path; None: what ``residual`` says."""
     fall_s: float = 0.1
     """Time constant with which the resistance falls."""
+    from_start: bool = False
+    """Whether the cell has a hard short before anything is done to it."""
     soft_from_C_per_m2: float | None = None
     """Charge passed at which a soft short begins; None: never."""
     soft_to_C_per_m2: float = np.inf
@@ -89,6 +93,10 @@ class ShortModel:
         self._parameters = parameters
         self._area_m2 = area_m2
         self._resistance_ohm = resistance_ohm
+
+    def fresh(self) -> Path:
+        """Return the path of a cell as it was built."""
+        return Path(shorted_s=FULLY_FALLEN * self._parameters.fall_s if self._parameters.from_start else None)
 
     def conductance_S(self, path: Path, after_s: float = 0.0) -> float:
         """Return the path's conductance after a time in which nothing else happens to it."""

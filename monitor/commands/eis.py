@@ -12,6 +12,7 @@ import typer
 
 from monitor.output import ConfigOption, JsonOption, emit, say
 from monitor.run_source import is_number, open_run
+from protocols.check import is_check
 from protocols.errors import QuantityError, SpectrumError
 from protocols.measurements import Spectrum
 from protocols.units import parse_amount
@@ -148,7 +149,7 @@ def _source(data: str, config: Path | None) -> _Source:
         from analysis.drt.peaks import processes_of
 
         reader, run = open_run(data, config)
-        stored = reader.spectra(run)
+        stored = [found for found in reader.spectra(run) if not is_check(found[0].step)]
         if not stored:
             raise SpectrumError(f"run {run} has no spectra: its protocol measures none, or not yet")
         cell = reader.program(run).cell

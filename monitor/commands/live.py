@@ -25,6 +25,10 @@ RunArgument = Annotated[int, typer.Argument(help="Number of the run, as `sandtim
 RequiredStation = Annotated[str, typer.Option("--station", "-s", help="A station of service.toml.")]
 ProtocolArgument = Annotated[str, typer.Argument(help="A protocol file, or a name from the library.")]
 
+NoCheckOption = Annotated[
+    str, typer.Option("--no-check", help="Start without the check of cell and contacts, and why.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
@@ -92,7 +96,7 @@ def client_of(config: Path | None) -> Client:
 
 
 def submission(
-    protocol: str, cell: Path, station: str, settings: list[str] | None, name: str = ""
+    protocol: str, cell: Path, station: str, settings: list[str] | None, name: str = "", no_check: str = ""
 ) -> Submission:
     """Return what the daemon needs of two files. Raises InvalidFileError."""
     from protocols.protocol import find_protocol, load_protocol
@@ -108,6 +112,7 @@ def submission(
         name=name,
         settings=settings_of(settings),
         included=load_protocol(path, settings_of(settings)).included,
+        no_check=no_check,
     )
 
 
@@ -132,13 +137,14 @@ def run(
     cell: CellOption,
     station: RequiredStation,
     settings: SettingOption = None,
+    no_check: NoCheckOption = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a protocol and watch it; Ctrl-C asks, then opens the circuit."""
     from monitor.children import daemon_for
 
-    asked = submission(protocol, cell, station, settings)
+    asked = submission(protocol, cell, station, settings, no_check=no_check)
     longest_s = longest(asked, config)
     with daemon_for(config_path(config), configuration(config).data) as client:
         info = watch(client, client.submit(asked).run.run, longest_s)
@@ -224,7 +230,14 @@ def pause(run: RunArgument, config: ConfigOption = None, json: JsonOption = Fals
         show(client.pause(run), json)
 
 
-def resume(run: RunArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+def resume(
+    run: RunArgument,
+    anyway: Annotated[
+        str, typer.Option(help="Start though the check before the start holds the run back, and why.")
+    ] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
     """Go on with a paused run from where it was, or with one that waits for a person."""
     with client_of(config) as client:
         show(client.resume(run), json)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from monitor.commands.files import SettingOption, StationOption
-from monitor.commands.live import client_of, maintenance_line, submission
+from monitor.commands.live import NoCheckOption, client_of, maintenance_line, submission
 from monitor.commands.watching import describe_stop
 from monitor.moments import parse_moment
 from monitor.output import ConfigOption, JsonOption, emit, local_time
@@ -52,6 +52,7 @@ def submit(
     ] = None,
     chamber: Annotated[str, typer.Option(help="A chamber of service.toml that the station is in.")] = "",
     not_before: Annotated[str, typer.Option(help="Start time: '2026-12-01 08:00', 08:00 or '+2 h'.")] = "",
+    no_check: NoCheckOption = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say where and when it would run, no more.")
     ] = False,
@@ -71,7 +72,7 @@ def submit(
     }
 
     def one(protocol: str, cell: Path) -> Submission:
-        return submission(protocol, cell, station or "", settings, name).model_copy(update=wanted)
+        return submission(protocol, cell, station or "", settings, name, no_check).model_copy(update=wanted)
 
     order = Order(series=tuple(tuple(one(protocol, cell) for protocol in protocols) for cell in cells))
     with client_of(config) as client:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.check_report import check_lines, check_outcomes
 from monitor.output import ConfigOption, JsonOption, emit, say
 from monitor.run_source import RunOrFolder, open_run
+from protocols.check import CheckOutcome
 from protocols.records import ENDED
 
 if TYPE_CHECKING:
@@ -40,11 +43,14 @@ def why(
     reader, number = open_run(run, config)
     _write_missing(reader, number)
     found = explain(reader, number, verdict, run)
+    outcomes = check_outcomes(reader, number)
+    checks = {"checks": [outcome.model_dump(mode="json") for _, outcome in outcomes]}
     if found is None:
         info = reader.run(number)
         reason = f" ({info.reason})" if info.reason else ""
         words = f"run {number}: {info.state}{reason}; no guard has found anything"
-        emit({"run": number, "state": info.state, "verdict": None}, words, json)
+        document_ = {"run": number, "state": info.state, "verdict": None, **checks}
+        emit(document_, "\n".join([words, *_of_check(outcomes)]), json)
         return
     if plot is not None:
         from monitor.verdict_figure import draw_window
@@ -53,7 +59,16 @@ def why(
         check_ending(plot)
         draw_window(window_of(reader, number, found.number), plot)
         say(f"wrote {plot}")
-    emit(document(found), text(found), json)
+    # A check that passed explains no verdict.
+    unusual = any(outcome.outcome != "passed" for _, outcome in outcomes)
+    lines = _of_check(outcomes) if unusual else []
+    emit({**document(found), **checks}, "\n".join([text(found), *lines]), json)
+
+
+def _of_check(outcomes: Sequence[tuple[float, CheckOutcome]]) -> list[str]:
+    """Return what the checks before the start have found, as a part of the answer."""
+    lines = [f"  {line}" for line in check_lines(outcomes)]
+    return ["", "The check before the start", *lines] if lines else []
 
 
 def _write_missing(reader: RunReader, run: int) -> None:

@@ -24,7 +24,15 @@ from protocols.frozen import Frozen
 from protocols.laboratory import Calibration
 from protocols.records import Archived, RunInfo
 from scheduler.archives import Archives
-from scheduler.requests import Adoption, CalibrationRequest, RunReply, StatusReply, StopOutcome, Submission
+from scheduler.requests import (
+    Adoption,
+    CalibrationRequest,
+    ResumeRequest,
+    RunReply,
+    StatusReply,
+    StopOutcome,
+    Submission,
+)
 from scheduler.secret import hide
 from scheduler.service import Service
 
@@ -115,9 +123,9 @@ def _add_commands(app: FastAPI, service: Service) -> None:
         return await service.pause(run, who)
 
     @app.post("/api/v1/runs/{run}/resume")
-    async def resume(run: int, who: Who) -> RunInfo:
+    async def resume(run: int, who: Who, request: ResumeRequest | None = None) -> RunInfo:
         """Go on from there, or end a step that waits for a person."""
-        return service.resume(run, who)
+        return service.resume(run, who, "" if request is None else request.anyway)
 
     @app.post("/api/v1/runs/{run}/ack")
     async def acknowledge(run: int, who: Who) -> RunInfo:

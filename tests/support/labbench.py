@@ -21,6 +21,8 @@ from storage.reader import Reader
 TIMEOUT_S = 60.0
 SANDTIME = str(Path(sys.executable).with_name("sandtime"))
 BOX_CHANNELS = 16
+UNCHECKED = "before_start = false"
+"""What stands under ``[checks]`` where a test is not about the check before a start."""
 """Channels of one simulated instrument; more cells need more of them."""
 
 CELL = """\
@@ -81,11 +83,12 @@ class Lab:
         mqtt: str = "",
         in_chamber: int = 0,
         max_lag_s: float = 10.0,
+        checks: str = UNCHECKED,
     ) -> None:
         self.folder = folder
         self.config = folder / "service.toml"
         self.data = folder / "data"
-        text = _service_toml(channels, mqtt) + (CHAMBER if in_chamber else "")
+        text = _service_toml(channels, mqtt, checks) + (CHAMBER if in_chamber else "")
         station = f"[stations.s{in_chamber}]\n"
         text = text.replace(station, station + 'chamber = "oven"\n')
         self.config.write_text(text, encoding="utf-8")
@@ -168,9 +171,10 @@ def lab(
     mqtt: str = "",
     in_chamber: int = 0,
     max_lag_s: float = 10.0,
+    checks: str = UNCHECKED,
 ) -> Iterator[Lab]:
-    """Yield a lab whose instrument and daemon run; end them afterwards."""
-    made = Lab(folder, channels, speed, mqtt, in_chamber, max_lag_s)
+    """Yield a lab whose instrument and daemon run; end them afterwards. ``checks``: what stands there."""
+    made = Lab(folder, channels, speed, mqtt, in_chamber, max_lag_s, checks)
     try:
         made.start_box()
         made.start_daemon()
@@ -179,7 +183,7 @@ def lab(
         made.end()
 
 
-def _service_toml(channels: list[str], mqtt: str) -> str:
+def _service_toml(channels: list[str], mqtt: str, checks: str) -> str:
     boxes = list(batched(list(enumerate(channels, 1)), BOX_CHANNELS))
     return "\n".join(
         [
@@ -187,6 +191,8 @@ def _service_toml(channels: list[str], mqtt: str) -> str:
             *(_box(number, box) for number, box in enumerate(boxes, 1)),
             "[mqtt]",
             mqtt or "enabled = false",
+            "[checks]",
+            checks,
             *(_simulated(number, box) for number, box in enumerate(boxes, 1)),
             "",
         ]
