@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -321,8 +322,8 @@ class BooksConnection(asyncio.Protocol):
 
 
 async def serve(state_file: Path, addresses: dict[str, str]) -> None:
-    """Serve these boxes until SIGTERM."""
-    ending = asyncio.Event()
+    """Serve these boxes until SIGTERM, or until the bench is gone that started them."""
+    ending, parent = asyncio.Event(), os.getppid()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     books = Books()
@@ -344,7 +345,7 @@ async def serve(state_file: Path, addresses: dict[str, str]) -> None:
     draft = state_file.with_suffix(".draft")
     draft.write_text(json.dumps(state), encoding="utf-8")
     draft.replace(state_file)
-    while not ending.is_set():
+    while not ending.is_set() and os.getppid() == parent:
         for box in boxes.values():
             box.advance()
         await asyncio.sleep(0.25)

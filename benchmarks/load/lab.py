@@ -115,7 +115,9 @@ class LoadLab:
     def start_daemon(self) -> float:
         """Start the daemon; return the seconds until it was ready."""
         began_s = time.monotonic()
-        self.daemon = children.start(["serve", "--config", str(self.config)], self.folder / "daemon.log")
+        # One whose bench was killed ends by itself.
+        arguments = ["serve", "--config", str(self.config), "--exit-without-client", "120"]
+        self.daemon = children.start(arguments, self.folder / "daemon.log")
         while time.monotonic() - began_s < READY_TIMEOUT_S and self.daemon.poll() is None:
             if (self.data / "daemon.json").exists():
                 with self.client() as client:
