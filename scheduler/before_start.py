@@ -55,7 +55,7 @@ class StartChecks:
             name="calibration",
             result="refused" if policy == "require" else "noted",
             text=f"{channel} {what}",
-            advice="Measure a known load, and keep what it shows: sandtime calibrate",
+            advice="Measure a known load, and keep what it shows: sandtime calibration add",
         )
 
     def disk(self) -> CheckFinding | None:

@@ -257,6 +257,17 @@ async def test_stop_ends_it(bench: Bench) -> None:
     assert of_test(bench) == []
 
 
+async def test_a_stop_in_the_middle_ends_the_run_at_open_circuit(bench: Bench) -> None:
+    run = submitted(bench)
+    bench.keep()
+    await bench.until(lambda: run.progress.t_s >= 2.0)
+    bench.keeper.stop(run, "enough")
+    await until_ended(bench, run, "stopped")
+    assert run.open_confirmed
+    assert outcomes(bench, run) == []
+    assert of_test(bench) == []
+
+
 async def test_a_pause_in_the_middle_leaves_the_check_to_be_made(bench: Bench) -> None:
     run = submitted(bench)
     bench.keep()
