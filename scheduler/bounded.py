@@ -21,7 +21,7 @@ from protocols.records import Ticket
 
 T = TypeVar("T")
 
-TIMEOUTS_S: Mapping[str, float] = {
+TIMEOUTS_S: dict[str, float] = {
     # A box of 16 channels may load their firmware.
     "connect": 600.0,
     "start": 120.0,

@@ -63,7 +63,8 @@ class Progress:
         self._steps: dict[int, Step] = {leaf.index: leaf for leaf, _ in program.walk()}
         self._planned = frozenset(self._steps)
         """The test's own steps."""
-        self._fresh = True
+        self.fresh = True
+        """Nothing of the present segment was measured yet."""
         self._place: Position | None = None
         """Where the run is by word of the engine or the instrument, while no newer sample shows it."""
         self._settled = settled
@@ -88,7 +89,7 @@ class Progress:
         self._reach(t_s)
         self.meter.interrupted(t_s)
         self.current_A = 0.0
-        self._fresh = True
+        self.fresh = True
         self.section = section
         self.be_at(first)
 
@@ -253,7 +254,7 @@ class Progress:
             "step": self.step,
             "visit": self.visit,
             "judging": self.judging,
-            "fresh": self._fresh,
+            "fresh": self.fresh,
             "begun": self.begun,
             "found": self.found.state(),
             "references": self.references.state(),
@@ -283,7 +284,7 @@ class Progress:
             int(str(state[key])) for key in ("step", "visit", "samples_at_t", "temperatures")
         )
         self._known_K = number(state["known_K"])
-        self.judging, self._fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
+        self.judging, self.fresh, self.begun = (bool(state[key]) for key in ("judging", "fresh", "begun"))
         self.found.restore(table(state["found"]))
         self.references.restore(state["references"])
         self.cell.restore(state.get("cell"))
@@ -313,12 +314,12 @@ class Progress:
     def _enter(self, step: int, visit: int, t_first_s: float) -> bool:
         """Begin a visit of a step, or go on with it in a new segment; return whether it is either."""
         same_visit = step == self.step and visit == self.visit
-        if same_visit and not self._fresh:
+        if same_visit and not self.fresh:
             return False
         # After a gap nobody knows how long this step has gone on: at most one interval is taken for granted.
         self._reach(t_first_s - self.program.watch_s)
         begins = not same_visit or (self._place is not None and not self._place.time_s)
-        self.step, self.visit, self._fresh, self.begun, self._place = step, visit, False, True, None
+        self.step, self.visit, self.fresh, self.begun, self._place = step, visit, False, True, None
         if not same_visit:
             self._charge_C, self._step_start_s = 0.0, self.t_s
         if begins:

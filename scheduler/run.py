@@ -333,9 +333,12 @@ class ActiveRun:
         if not self.gap_possible:
             return
         self.gap_possible = False
+        # Of a segment of which nothing was seen, the first sample may be among the missing ones.
+        most_s = (0.5 if self.progress.fresh else 1.5) * self.program.watch_s
         for before_s, t_s in itertools.pairwise((self.progress.t_s, *times_s)):
-            if t_s - before_s > 1.5 * self.program.watch_s:
+            if t_s - before_s > most_s:
                 self.gap(self._gap_reason, before_s, t_s)
+            most_s = 1.5 * self.program.watch_s
 
     def take(self, columns: Columns, rows: slice) -> Verdict | None:
         """Follow new samples of this run: its number, run time, charge and half-cycle are filled in.
