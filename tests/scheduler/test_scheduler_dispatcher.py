@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 CONFIG = {
     "data": Path(),
+    "checks": {"before_start": False},
     "instruments": {"box": {"driver": "scripted"}, "pot": {"driver": "scripted"}},
     "stations": {
         "B1": {"instrument": "box", "channel": 1},

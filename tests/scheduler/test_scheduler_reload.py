@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 TABLES: dict[str, Any] = {
     "data": Path(),
+    "checks": {"before_start": False},
     "instruments": {"box": {"driver": "scripted"}, "spare": {"driver": "scripted"}},
     "stations": {
         "S0": {"instrument": "box", "channel": 1},

@@ -27,6 +27,7 @@ LONG = program(driven(0, CURRENT_A, 1e5))
 CONFIG = ServiceConfig.model_validate(
     {
         "data": Path(),
+        "checks": {"before_start": False},
         "instruments": {"box": {"driver": "scripted"}},
         "stations": {
             "S0": {"instrument": "box", "channel": 1},

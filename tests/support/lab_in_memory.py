@@ -22,7 +22,7 @@ from protocols.errors import SandtimeError, StorageError
 from protocols.nodes import Message, Person, Repeat, Rest
 from protocols.program import GuardSettings, Program
 from protocols.records import ENDED, RunInfo
-from scheduler import service as service_module
+from scheduler import placing
 from scheduler.clock import Clock
 from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
@@ -132,6 +132,7 @@ async def _asked(what: Coroutine[Any, Any, Any]) -> None:
 CONFIG = ServiceConfig.model_validate(
     {
         "data": Path(),
+        "checks": {"before_start": False},
         "instruments": {name: {"driver": "memory"} for name in NAMES},
         "stations": {
             f"{name}-{channel + 1}": {"instrument": name, "channel": channel + 1}
@@ -427,15 +428,16 @@ def _wrong_charge(reader: Reader, info: RunInfo, segments: dict[int, Any]) -> It
 
 
 def compiled(asked: Submission, able: Capabilities) -> Program:
-    """Stand for the compiler: the name of a program is its text."""
-    return PROGRAMS[asked.protocol_text]
+    """Stand for the compiler: the name of a program is its text, and each station has a cell of its own."""
+    program = PROGRAMS[asked.protocol_text]
+    return program.model_copy(update={"cell": program.cell.model_copy(update={"name": asked.station})})
 
 
 @contextlib.contextmanager
 def lab_in(folder: Path) -> Iterator[Lab]:
     """Give a lab whose daemon lives."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service_module, "compile_submission", compiled)
+        patch.setattr(placing, "compile_submission", compiled)
         lab = Lab(folder)
         try:
             lab.start()
