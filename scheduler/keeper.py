@@ -185,12 +185,12 @@ class Keeper:
         await self.instrument.connect()
         self._recorder.connected(self.instrument)
         looks = await self.instrument.look()
+        self.contact.found()
+        self.looked.set()
         for channel, run in self.runs.items():
             self._adoption.add(channel, run)
         await self._adoption.adopt_all()
         self._strangers.take(looks, self.runs)
-        self.contact.found()
-        self.looked.set()
 
     async def disconnect(self) -> None:
         """Let go of the instrument; what runs goes on. Never fails: it is connected anew all the same."""

@@ -20,7 +20,7 @@ from scheduler.engine import Engine
 from scheduler.keeper import Keeper
 from scheduler.queue import StationQueue
 from scheduler.recorder import Recorder
-from scheduler.recovery import rebuild
+from scheduler.recovery import restore
 from scheduler.requests import (
     CalibrationRequest,
     ChamberInfo,
@@ -95,7 +95,7 @@ class Service:
     async def _recover_one(self, info: RunInfo, reader: Reader) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
-            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
+            run = await asyncio.to_thread(restore, info, self._store, self._recorder, self._clock, reader)
             run.climate = self._climate(info.station)
             self._runs[info.run] = run
             self._put_back(run)
