@@ -41,6 +41,7 @@ class Adoption:
         for channel, run in list(self._waiting.items()):
             self._commands.runs[channel] = run
             try:
+                run.catch_up()
                 await self._adopt(channel, run)
             except InstrumentError as error:
                 run.lost(f"the channel can't be looked at: {error}")

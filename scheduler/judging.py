@@ -65,7 +65,7 @@ def _follow(run: ActiveRun, items: list[slice | Spectrum], columns: Columns, jud
     _look_at_temperature(run)
     for item in items:
         if isinstance(item, Spectrum):
-            run.look_for_gap((item.t_start_s + run.offset_s,))
+            run.look_for_gap((item.t_start_s + run.offset_s,), (item.step, item.visit))
             spectrum = in_run_time(item, run.number, run.offset_s)
             try:
                 summary = summarize(spectrum)

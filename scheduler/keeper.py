@@ -208,12 +208,12 @@ class Keeper:
         self.figures.begin()
         self._recorder.connected(self.instrument)
         looks = await self.instrument.look()
+        self.contact.found()
+        self.looked.set()
         for channel, run in self.runs.items():
             self._adoption.add(channel, run)
         await self._adoption.adopt_all()
         self.strangers.take(looks, self.runs)
-        self.contact.found()
-        self.looked.set()
 
     async def disconnect(self) -> None:
         """Let go of the instrument; what runs goes on. Never fails: it is connected anew all the same."""

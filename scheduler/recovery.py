@@ -6,8 +6,9 @@ after it, told to the guards again in order.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,32 +64,69 @@ def rebuild(info: RunInfo, store: Store, recorder: Recorder, clock: Clock, reade
     A verdict that its stored samples already hold, but that the earlier daemon could not store, is found
     again here; the keeper then opens the circuit when it has taken the run over.
     """
-    info = info.model_copy(update={"samples": reader.count(info.run)})
-    run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
-    tickets = reader.tickets(info.run)
-    if not tickets:
-        run.stop_wanted = _why_stop(run)
-        return run
-    last = tickets[-1]
-    run.resume_segment(last, _phase_of(run, last.program))
-    known = {half_cycle.number for half_cycle in reader.half_cycles(info.run)}
-    verdict = _replay(run, reader)
-    run.progress.closed = [cycle for cycle in run.progress.closed if cycle.number not in known]
-    _take_verdicts(run, reader.verdicts(info.run), verdict)
-    came_to_its_end = run.end is not None and run.end.reason == "complete"
-    if run.phase != "afterwards" and not came_to_its_end:
-        run.stop_wanted = _why_stop(run)
-    if info.state in ("paused", "waiting") and run.end is not None:
-        run.stop_wanted = PAUSED
-    run.pausing = run.stop_wanted == PAUSED
-    run.expect_gap("samples that were fetched but not yet stored when the daemon died")
-    _tell_clock_step(run, reader, clock)
+    run = restore(info, store, recorder, clock, reader)
+    run.catch_up()
     return run
 
 
-def _tell_clock_step(run: ActiveRun, reader: Reader, clock: Clock) -> None:
-    """Note that UTC was set while no daemon watched it, as far as that can be told."""
+def restore(info: RunInfo, store: Store, recorder: Recorder, clock: Clock, reader: Reader) -> ActiveRun:
+    """Return a run as it was at the last snapshot of its guards; :meth:`ActiveRun.catch_up` does the rest.
+
+    To tell the guards of a thousand runs what came since takes many seconds, in which every instrument can
+    be looked at and every circuit be opened.
+    """
+    info = info.model_copy(update={"samples": reader.count(info.run)})
+    run = ActiveRun(info, reader.program(info.run), store, recorder, clock)
+    last = reader.last_ticket(info.run)
+    if last is None:
+        run.stop_wanted = _why_stop(run)
+        return run
+    run.resume_segment(last, _phase_of(run, last.program))
     saved = reader.guards(run.number)
+    since = 0.0 if saved is None else _restore(run, reader, *saved)
+    verdicts = reader.verdicts(info.run)
+    run.verdict = next((verdict for verdict in verdicts if verdict.stops), None)
+    if run.verdict is not None:
+        run.course.trip = None
+    _want_stop(run)
+    missed = list(_since(run, reader, since))
+    known = reader.last_half_cycle(info.run)
+    run.behind = functools.partial(_catch_up, run, missed, verdicts, known)
+    run.expect_gap("samples that were fetched but not yet stored when the daemon died")
+    _tell_clock_step(run, saved, clock)
+    return run
+
+
+def _catch_up(
+    run: ActiveRun, missed: Sequence[_Columns | _Between], verdicts: Sequence[Verdict], half_cycle: int
+) -> None:
+    """Tell the guards what came after their snapshot, and act on what they find.
+
+    ``half_cycle``: number of the last one that is stored. What people have asked for meanwhile stands.
+    """
+    asked = run.stop_wanted, run.pausing
+    if not run.wanted_by_person:
+        run.stop_wanted, run.pausing = None, False
+    verdict = _tell_again(run, missed)
+    run.progress.closed = [cycle for cycle in run.progress.closed if cycle.number > half_cycle]
+    _take_verdicts(run, verdicts, verdict)
+    _want_stop(run)
+    if run.stop_wanted is None:
+        run.stop_wanted, run.pausing = asked
+
+
+def _want_stop(run: ActiveRun) -> None:
+    """Want the circuit open if that was wanted before, or if something was found."""
+    came_to_its_end = run.end is not None and run.end.reason == "complete"
+    if run.phase != "afterwards" and not came_to_its_end and not run.wanted_by_person:
+        run.stop_wanted = _why_stop(run)
+    if run.info.state in ("paused", "waiting") and run.end is not None:
+        run.stop_wanted = PAUSED
+    run.pausing = run.stop_wanted == PAUSED
+
+
+def _tell_clock_step(run: ActiveRun, saved: tuple[float, dict[str, object]] | None, clock: Clock) -> None:
+    """Note that UTC was set while no daemon watched it, as far as that can be told."""
     last = None if saved is None else Stamp.of(saved[1].get("saved"))
     step_s = None if last is None else last.step_s(clock.stamp())
     if step_s is not None and abs(step_s) >= STEP_S:
@@ -111,12 +149,9 @@ def _phase_of(run: ActiveRun, segment: Program) -> Phase:
     return "test"
 
 
-def _take_verdicts(run: ActiveRun, stored: list[Verdict], replayed: Verdict | None) -> None:
+def _take_verdicts(run: ActiveRun, stored: Sequence[Verdict], replayed: Verdict | None) -> None:
     """The first stored verdict that stops decides, else the replayed one; only new ones are handed over."""
     known = {(verdict.kind, verdict.time_s) for verdict in stored}
-    run.verdict = next((verdict for verdict in stored if verdict.stops), None)
-    if run.verdict is not None:
-        run.course.trip = None
     is_new = replayed is not None and (replayed.kind, replayed.time_s) not in known
     heed(run, replayed if is_new else None)
     run.reports = [found for found in run.reports if (found.kind, found.time_s) not in known]
@@ -129,14 +164,10 @@ def _why_stop(run: ActiveRun) -> str | None:
     return run.info.reason if run.info.state == "stopping" and run.info.reason != LOOKING else None
 
 
-def _replay(run: ActiveRun, reader: Reader) -> Verdict | None:
-    """Tell the guards again what came after their last snapshot; return the verdict that stops, if any."""
-    saved = reader.guards(run.number)
-    since = 0.0
-    if saved is not None:
-        since = _restore(run, reader, *saved)
+def _tell_again(run: ActiveRun, missed: Sequence[_Columns | _Between]) -> Verdict | None:
+    """Tell the guards what came after their last snapshot; return the verdict that stops, if any."""
     verdict: Verdict | None = None
-    for item in _since(run, reader, since):
+    for item in missed:
         if isinstance(item, dict):
             found = run.progress.take(*(item[name].tolist() for name in REPLAYED_COLUMNS))[2]
         elif isinstance(item, Program):
@@ -206,10 +237,9 @@ def _between(
 ) -> Iterator[tuple[int, _Between]]:
     """Yield what came between samples, in order, each with the number of samples before it."""
     found: list[tuple[int, float, bool, _Between]] = []
-    for spectrum, summary in reader.spectra(run.number):
-        if spectrum.t_end_s > since:
-            place = int(np.searchsorted(t_s, spectrum.t_start_s, side="right"))
-            found.append((place, spectrum.t_end_s, False, (spectrum, summary)))
+    for spectrum, summary in reader.spectra_after(run.number, since):
+        place = int(np.searchsorted(t_s, spectrum.t_start_s, side="right"))
+        found.append((place, spectrum.t_end_s, False, (spectrum, summary)))
     for stored in reader.events_of(run.number, "temperature")[run.progress.temperatures :]:
         temperature = _Temperature.of(stored.event)
         place = int(np.searchsorted(t_s, temperature.t_s, side="left")) + temperature.samples_at_t

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from drivers.instrument import OpenCircuit, SegmentEnd
@@ -23,6 +22,7 @@ from scheduler.before_start import BeforeStart
 from scheduler.clock import Clock
 from scheduler.columns import Columns
 from scheduler.course import Course, Phase
+from scheduler.gaps import missing
 from scheduler.looking import LOOKING
 from scheduler.progress import Progress
 from scheduler.recorder import Recorder
@@ -83,6 +83,8 @@ class ActiveRun:
         self.alarmed = False
         self.held = False
         """The next segment waits for storage, at a circuit that is confirmed open."""
+        self.behind: Callable[[], None] | None = None
+        """Brings the run from its guards' last snapshot to its last commit; None if it is there."""
         self.blocked = ""
         """What keeps the run from its start on its channel, in words; empty if nothing does."""
         self._store = store
@@ -297,6 +299,12 @@ class ActiveRun:
         self.progress.use(self.section(self.phase))
         self.progress.section = self.section(self.phase)
 
+    def catch_up(self) -> None:
+        """Tell the guards what came after their last snapshot, if an earlier daemon has left the run."""
+        behind, self.behind = self.behind, None
+        if behind is not None:
+            behind()
+
     def taken_over(self, position: Position) -> None:
         """The channel still holds the segment."""
         self.progress.cell.taken_over = True
@@ -328,17 +336,15 @@ class ActiveRun:
         """Samples have been fetched that may never be stored: look for a gap among the next ones."""
         self.gap_possible, self._gap_reason = True, reason
 
-    def look_for_gap(self, times_s: Sequence[float]) -> None:
-        """Note gaps before and among what comes next, measured at ascending run times, if one is expected."""
-        if not self.gap_possible:
-            return
-        self.gap_possible = False
-        # Of a segment of which nothing was seen, the first sample may be among the missing ones.
-        most_s = (0.5 if self.progress.fresh else 1.5) * self.program.watch_s
-        for before_s, t_s in itertools.pairwise((self.progress.t_s, *times_s)):
-            if t_s - before_s > most_s:
-                self.gap(self._gap_reason, before_s, t_s)
-            most_s = 1.5 * self.program.watch_s
+    def look_for_gap(self, times_s: Sequence[float], visit: tuple[int, int]) -> None:
+        """Note gaps before and among what comes next, measured at ascending run times, if one is expected.
+
+        ``visit``: step and visit of the first of it.
+        """
+        if self.gap_possible:
+            self.gap_possible = False
+            for stretch in missing(self.progress, self.program.watch_s, times_s, visit):
+                self.gap(self._gap_reason, *stretch)
 
     def take(self, columns: Columns, rows: slice) -> Verdict | None:
         """Follow new samples of this run: its number, run time, charge and half-cycle are filled in.
@@ -348,7 +354,7 @@ class ActiveRun:
         t = [t_s + self.offset_s for t_s in columns.t_s[rows]]
         if not all(map(math.isfinite, t)):
             raise InstrumentError("a sample has no finite t_s; its driver has a fault")
-        self.look_for_gap(t)
+        self.look_for_gap(t, (columns.step[rows.start], columns.visit[rows.start]))
         charge, half_cycle, verdict = self.progress.take(
             t, columns.voltage_V[rows], columns.current_A[rows], columns.step[rows], columns.visit[rows]
         )

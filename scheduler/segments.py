@@ -189,6 +189,7 @@ def _with_step(nodes: Nodes, step: Step) -> Nodes:
 
 def ended(run: ActiveRun, end: SegmentEnd) -> None:
     """The segment is over and drained: judge why, and keep the place."""
+    misses_tail = _misses_tail(run, end)
     run.note_end(end)
     heeds = run.phase not in ("check", "afterwards") and not run.looks_after_trip
     if heeds and run.verdict is None and _hit_a_limit(run, end):
@@ -201,7 +202,7 @@ def ended(run: ActiveRun, end: SegmentEnd) -> None:
             alarms.looked_closer(run)
     if run.phase == "check":
         contact_check.ended(run)
-    if end.reason == "fault" and run.gap_possible:
+    if misses_tail:
         run.gap("the segment ended while nobody watched: its last samples may be missing")
     run.save_ticket("ended")
     run.record()
@@ -217,6 +218,21 @@ def finish(run: ActiveRun, phase: Phase) -> None:
     run.progress.is_finished()
     run.note_end(SegmentEnd("complete", run.progress.position()))
     run.save_progress()
+
+
+def _misses_tail(run: ActiveRun, end: SegmentEnd) -> bool:
+    """Whether the segment may have had samples that an earlier daemon fetched, and nothing came after them.
+
+    By the instrument's word on how far it was: a segment that came to its end has a sample there.
+    """
+    if not run.gap_possible or end.reason == "fault":
+        return run.gap_possible
+    left_s = [
+        run.progress.section.remainder(position).duration_s()
+        for position in (run.progress.position(), _place_of(run, end.position))
+    ]
+    unseen_s = left_s[0] - left_s[1]
+    return unseen_s > (0.05 if end.reason == "complete" else 0.99) * run.program.watch_s
 
 
 def _hit_a_limit(run: ActiveRun, end: SegmentEnd) -> bool:
@@ -248,8 +264,12 @@ def _end_by_itself(run: ActiveRun, position: Position) -> None:
     if isinstance(step, Rest) and step.waits is not None and not run.course.step_ended:
         run.give_up(in_vain(step))
     again = _again(run, step)
-    behind = tree.last_position(run.segment.steps) if position.finished else position
-    run.progress.be_at(behind if again is None else again)
+    run.progress.be_at(_place_of(run, position) if again is None else again)
+
+
+def _place_of(run: ActiveRun, position: Position) -> Position:
+    """Return a place in the section: a segment may be finished where the section is not."""
+    return tree.last_position(run.segment.steps) if position.finished else position
 
 
 def _again(run: ActiveRun, step: Step) -> Position | None:

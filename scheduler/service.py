@@ -20,7 +20,7 @@ from scheduler.dispatcher import CANCELLED, Dispatcher
 from scheduler.engine import Engine
 from scheduler.queue_view import QueueView
 from scheduler.recorder import Recorder
-from scheduler.recovery import rebuild
+from scheduler.recovery import restore
 from scheduler.requests import (
     CalibrationRequest,
     ChamberInfo,
@@ -132,7 +132,7 @@ class Service:
     async def _recover_one(self, info: RunInfo, reader: Reader, requeue: Requeue) -> None:
         """Put one run back; one that can't be read must not keep the others from being watched."""
         try:
-            run = await asyncio.to_thread(rebuild, info, self._store, self._recorder, self._clock, reader)
+            run = await asyncio.to_thread(restore, info, self._store, self._recorder, self._clock, reader)
             self._equip(run)
             self._runs[info.run] = run
             await requeue.put_back(run)

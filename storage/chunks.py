@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select
 from sqlmodel import col
 
 from protocols.measurements import COLUMNS, SAMPLE, Block
@@ -59,6 +60,33 @@ def head(connection: Connection, run: int) -> Head:
     if chunk is not None:
         return Head(chunk.seq0 + chunk.n, chunk.journal)
     return Head(*parts.head(connection, run))
+
+
+def heads(connection: Connection, runs: Select[tuple[int]]) -> dict[int, Head]:
+    """Return for each of many runs how far its chunks and sealed files reach."""
+    found = {row.run: Head() for row in connection.execute(runs)}
+    run, first = col(tables.Part.run), col(tables.Part.first)
+    for row in connection.execute(
+        select(run, first, col(tables.Part.n), col(tables.Part.journal)).where(run.in_(runs)).order_by(first)
+    ):
+        found[row.run] = Head(row.first + row.n, row.journal)
+    run, first = col(tables.Chunk.run), col(tables.Chunk.seq0)
+    newest = select(run, func.max(first).label("seq0")).where(run.in_(runs)).group_by(run).subquery()
+    query = select(run, first, col(tables.Chunk.n), col(tables.Chunk.journal))
+    for row in connection.execute(query.join(newest, (run == newest.c.run) & (first == newest.c.seq0))):
+        found[row.run] = Head(row.seq0 + row.n, row.journal)
+    return found
+
+
+def ends(connection: Connection, runs: Select[tuple[int]]) -> dict[int, float]:
+    """Return for each of many runs the run time up to which chunks or sealed files may hold samples."""
+    found: dict[int, float] = {}
+    for table in (tables.Part, tables.Chunk):
+        run, t1_s = col(table.run), col(table.t1_s)
+        query = select(run, func.max(t1_s)).where(run.in_(runs)).group_by(run)
+        for number, until_s in connection.execute(query):
+            found[number] = max(until_s, found.get(number, -math.inf))
+    return found
 
 
 def spans(connection: Connection, run: int) -> list[Span]:

@@ -37,6 +37,10 @@ from storage.tables import SealedFile, StoredEvent, StoredTicket
 
 M = TypeVar("M", bound=BaseModel)
 
+_TICKETS = select(tables.Ticket, col(tables.Program.program)).join(
+    tables.Program, col(tables.Ticket.digest) == col(tables.Program.digest)
+)
+
 
 class Reader(RunReader):
     """Answers questions about what is stored. Every method raises StorageError if it cannot.
@@ -89,14 +93,14 @@ class Reader(RunReader):
             tables.Run, col(tables.Run.program) == col(tables.Program.digest)
         )
         for row in self._rows(query.where(col(tables.Run.run) == run)):
-            return _program(row.program)
+            return program_of(row.program)
         raise StorageError(f"run {run} in {self._folder} was stored without its program")
 
     def earlier_program(self, run: int, digest: str) -> Program:
         """Return a program that a run had before it was edited."""
         table = tables.Program
         for row in self._rows(select(col(table.program)).where(col(table.digest) == digest)):
-            return _program(row.program)
+            return program_of(row.program)
         raise StorageError(f"run {run} in {self._folder} was stored without a program that it had before")
 
     def extra(self, run: int) -> dict[str, str]:
@@ -145,7 +149,7 @@ class Reader(RunReader):
     def count(self, run: int) -> int:
         """Return how many samples of a run were stored, with those that sealing did not keep."""
         with self._snapshot() as connection:
-            head = chunks.head(connection, run)
+            head = self._head(connection, run)
             return head.seq + sum(map(len, self._in_journal(connection, run)))
 
     def spectra(self, run: int) -> list[tuple[measurements.Spectrum, SpectrumSummary]]:
@@ -157,6 +161,25 @@ class Reader(RunReader):
             )
             for row in self._of_run(tables.Spectrum, run)
         ]
+
+    def spectra_after(self, run: int, t_s: float) -> list[tuple[measurements.Spectrum, SpectrumSummary]]:
+        """Return a run's spectra that ended after a run time, by time: without a look at the earlier ones."""
+        row = tables.Spectrum
+        query = select(row).where(col(row.run) == run).order_by(col(row.t_start_s).desc())
+        found = []
+        with self._snapshot() as connection:
+            for stored in connection.execute(query):
+                spectrum = _parsed(measurements.Spectrum, stored.spectrum)
+                if spectrum.t_end_s <= t_s:
+                    break
+                found.append((spectrum, _parsed(SpectrumSummary, stored.summary)))
+        return found[::-1]
+
+    def last_half_cycle(self, run: int) -> int:
+        """Return the number of the last half-cycle that is stored of a run, −1 if none is."""
+        number = func.max(col(tables.HalfCycle.number)).label("number")
+        (row,) = self._rows(select(number).where(col(tables.HalfCycle.run) == run))
+        return -1 if row.number is None else int(row.number)
 
     def half_cycles(self, run: int) -> list[records.HalfCycle]:
         """Return a run's half-cycles, by number."""
@@ -192,22 +215,19 @@ class Reader(RunReader):
 
     def tickets(self, run: int) -> list[StoredTicket]:
         """Return a run's segments, by number."""
-        identity = identity_of(self._folder)
-        query = (
-            select(tables.Ticket, col(tables.Program.program))
-            .join(tables.Program, col(tables.Ticket.digest) == col(tables.Program.digest))
-            .where(col(tables.Ticket.run) == run)
-        )
-        return [
-            StoredTicket(
-                records.Ticket(run=run, segment=row.segment, program=row.digest, folder=identity),
-                _program(row.program),
-                row.state,
-                row.offset_s,
-                row.anchor_unix_s,
-            )
-            for row in self._rows(query.order_by(col(tables.Ticket.segment)))
-        ]
+        query = _TICKETS.where(col(tables.Ticket.run) == run).order_by(col(tables.Ticket.segment))
+        return [self._ticket(row, program_of(row.program)) for row in self._rows(query)]
+
+    def last_ticket(self, run: int) -> StoredTicket | None:
+        """Return a run's newest segment, None before its first: without a look at the earlier ones."""
+        query = _TICKETS.where(col(tables.Ticket.run) == run).order_by(col(tables.Ticket.segment).desc())
+        for row in self._rows(query.limit(1)):
+            return self._ticket(row, program_of(row.program))
+        return None
+
+    def _ticket(self, row: Row[Any], program: Program) -> StoredTicket:
+        ticket = records.Ticket(run=row.run, segment=row.segment, program=row.digest, folder=self.identity)
+        return StoredTicket(ticket, program, row.state, row.offset_s, row.anchor_unix_s)
 
     def guards(self, run: int) -> tuple[float, dict[str, object]] | None:
         """Return the guards' newest state and the t_s of the sample it was reached with."""
@@ -299,8 +319,12 @@ class Reader(RunReader):
 
     def _in_journal(self, connection: Connection, run: int) -> Iterator[Block]:
         """Yield the samples of a run that only the journal holds, in order."""
-        for _, grouped in journal.rows_after(connection, chunks.head(connection, run).journal):
+        for _, grouped in journal.rows_after(connection, self._head(connection, run).journal):
             yield grouped.of(run)
+
+    def _head(self, connection: Connection, run: int) -> chunks.Head:
+        """Return how far what is not in the journal reaches."""
+        return chunks.head(connection, run)
 
     def _events(self, query: Select[Any]) -> list[StoredEvent]:
         rows = self._rows(query)
@@ -312,8 +336,12 @@ class Reader(RunReader):
         raise NotFoundError(f"there is no run {run} in {self._folder}; `sandtime status` lists the runs")
 
     def _of_run(self, model: type[SQLModel], run: int) -> Sequence[Row[Any]]:
-        keys = inspect(model).primary_key
+        keys = self._keys(model)
         return self._rows(select(model).where(keys[0] == run).order_by(*keys))
+
+    @staticmethod
+    def _keys(model: type[SQLModel]) -> tuple[Any, ...]:
+        return tuple(inspect(model).primary_key)
 
     def _rows(self, query: Select[*tuple[Any, ...]]) -> Sequence[Row[Any]]:
         with self._snapshot() as connection:
@@ -335,7 +363,7 @@ class Reader(RunReader):
 
 
 @functools.lru_cache(maxsize=16)
-def _program(text: str) -> Program:
+def program_of(text: str) -> Program:
     """Return a program; a run's and its segment's are often the same, and take milliseconds to read."""
     return _parsed(Program, text)
 
