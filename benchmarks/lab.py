@@ -84,7 +84,9 @@ def lab(boxes: int = 1, channels: int = 16, mqtt: bool = False, options: Sequenc
 
 def submission(protocol: str, station: str) -> Submission:
     """Return a run to ask for."""
-    return Submission(protocol_text=protocol, cell_text=CELL, station=station)
+    # Cells that are called alike are one cell, which can only be on one station at a time.
+    cell = f"{CELL}identity: {station}\n"
+    return Submission(protocol_text=protocol, cell_text=cell, station=station)
 
 
 def wait(
