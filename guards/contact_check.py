@@ -130,8 +130,9 @@ def _of_spectrum(spectrum: Spectrum, summary: SpectrumSummary, cell: Cell) -> li
     if low_ohm > most:
         text += f"; at most {ohms(most)} are plausible"
         return [_found("contact", "refused", text, OPEN_ADVICE, value)]
-    found = [_found("contact", "fine", text, value=value), _resistance(summary.r_hf_ohm, low_ohm, cell)]
-    if _is_resistor(spectrum, summary):
+    resistance = _resistance(summary.r_hf_ohm, low_ohm, cell)
+    found = [_found("contact", "fine", text, value=value), resistance]
+    if resistance.result == "fine" and _is_resistor(spectrum, summary):
         text = "the spectrum is that of a resistor: it shows no interface"
         found.append(_found("short", "noted", text, "A dummy cell, or a cell that is short-circuited."))
     return found
