@@ -157,7 +157,9 @@ class Campaign:
 
     def _submit(self, protocol: str, station: str) -> int:
         with self.lab.client() as client:
-            asked = Submission(protocol_text=protocol, cell_text=CELL, station=station)
+            asked = Submission(
+                protocol_text=protocol, cell_text=f"{CELL}identity: {station}\n", station=station
+            )
             return client.submit(asked).run.run
 
     def _until_sampled(self, runs: set[int]) -> None:

@@ -165,7 +165,8 @@ def kill(process: psutil.Process) -> None:
 
 
 def _service_toml(names: dict[str, str]) -> str:
-    lines = ['data = "data"', "[mqtt]", f'site = "{SITE}"']
+    # The boxes have no spectra to look at a cell with.
+    lines = ['data = "data"', "[checks]", "before_start = false", "[mqtt]", f'site = "{SITE}"']
     for name, address in names.items():
         lines += [
             f"[instruments.{name}]",

@@ -112,7 +112,9 @@ class Chaos:
     def _next(self, place: int, station: str) -> Submission:
         kind = kind_of(place)
         return Submission(
-            protocol_text=self._protocol(kind, station), cell_text=cell_text(kind), station=station
+            protocol_text=self._protocol(kind, station),
+            cell_text=f"{cell_text(kind)}identity: {station}\n",
+            station=station,
         )
 
     def _protocol(self, kind: str, station: str) -> str:
