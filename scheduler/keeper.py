@@ -301,6 +301,9 @@ class Keeper:
         self._wake.clear()
 
     def _interval_s(self) -> float:
+        if not self.runs:
+            # Nothing tells how fast the instrument's clock is.
+            return POLL_MAX_S
         if any(not run.progress.begun for run in self.runs.values()):
             return FIRST_SAMPLE_POLL_S
         shortest = min((run.program.watch_s for run in self.runs.values()), default=POLL_MAX_S)

@@ -135,6 +135,19 @@ def test_a_dead_instrument_is_tried_less_and_less_often_and_said_once(
     assert len(told) == 2 and "no contact" in told[0] and "again" in told[1]
 
 
+def test_a_keeper_without_runs_rests_however_much_the_last_poll_brought(lab: Lab) -> None:
+    lab.submit("alpha-1", "plating")
+    lab.pass_time(2.0)
+    lab.kill()
+    lab.pass_time(60.0)
+    lab.start()
+    lab.pass_time(20.0)
+    assert [info.state for info in lab.runs()] == ["finished"]
+    turns = lab.loop.turns
+    lab.pass_time(100.0)
+    assert lab.loop.turns - turns < 5000
+
+
 # What no run of ours owns
 
 

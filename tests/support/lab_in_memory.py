@@ -32,6 +32,7 @@ from scheduler.service import Service
 from scheduler.worker import Worker
 from storage.damage import mark_closed
 from storage.reader import Reader
+from storage.seal import seal_run
 from storage.store import Store
 
 NAMES = ("alpha", "beta")
@@ -89,10 +90,12 @@ class MortalStore(Store):
 
 
 class InlineWorker(Worker):
-    """Does its jobs at once."""
+    """Does its jobs at once, but makes no files: they take longer than all the rest."""
 
     async def run(self, job: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(0)
+        if job is seal_run:
+            raise StorageError("no files are made here")
         return job(*args, **kwargs)
 
 

@@ -19,6 +19,7 @@ class _Selector(selectors.DefaultSelector):
         if timeout is None:
             raise RuntimeError("all wait for something that nobody will ever bring about")
         self.loop.now_s += max(timeout, 0.0)
+        self.loop.turns += 1
         return super().select(0)
 
 
@@ -27,6 +28,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.turns = 0
         self.job_s = 0.0
         """How long a job of another thread takes."""
         selector = _Selector()
