@@ -161,9 +161,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.lab.go_on(soon)
         self.lab.pass_time(then_s)
 
-    @rule(then_s=moments)
-    def red_button(self, then_s: float) -> None:
-        self.lab.ask(lambda service: service.stop_all())
+    @rule(held_s=moments, then_s=moments)
+    def red_button(self, held_s: float, then_s: float) -> None:
+        self.lab.ask(lambda service: service.stopping.stop_all())
+        self.lab.pass_time(held_s)
+        self.lab.ask(lambda service: service.stopping.resume_queue())
         self.lab.pass_time(then_s)
 
     def teardown(self) -> None:
