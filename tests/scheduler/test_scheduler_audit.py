@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 CONFIG = ServiceConfig.model_validate(
     {
         "data": Path(),
+        "checks": {"before_start": False},
         "instruments": {"box": {"driver": "scripted"}},
         "stations": {"S0": {"instrument": "box", "channel": 1}},
     }

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 CONFIG = ServiceConfig.model_validate(
     {
         "data": Path(),
+        "checks": {"before_start": False},
         "instruments": {"box": {"driver": "scripted"}},
         "chambers": {"oven": {"driver": "scripted"}},
         "stations": {"S0": {"instrument": "box", "channel": 1, "chamber": "oven"}},

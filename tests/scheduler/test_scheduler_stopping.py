@@ -44,7 +44,7 @@ def stored(bench: Bench, station: str, whole: Program = LONG) -> int:
         name="test",
         station=station,
         protocol="test",
-        cell="cell",
+        cell=f"of {station}",
         state="queued",
         submitted_unix_s=0.0,
     )

@@ -30,6 +30,7 @@ TWO_SEGMENTS = program(driven(0, CURRENT_A, 20.0), SAYS, driven(1, -CURRENT_A, 2
 CONFIG = ServiceConfig.model_validate(
     {
         "data": Path(),
+        "checks": {"before_start": False},
         "instruments": {"box": {"driver": "scripted"}},
         "stations": {f"S{k}": {"instrument": "box", "channel": k + 1} for k in range(3)},
         "storage": {"hold_minutes": 10, "hold_megabytes": 1, "warn_gigabytes": 5, "least_gigabytes": 1},
