@@ -68,6 +68,8 @@ class ActiveRun:
         """How the last segment ended; None while one may be on the channel."""
         self.reports: list[Verdict] = []
         """Verdicts that are not yet handed over."""
+        self.is_over = asyncio.Event()
+        """Set once the run has ended, and its end is handed over."""
         self.is_open = asyncio.Event()
         """Set while the circuit is known to be open, by reading back."""
         self.wanted_by_person = False

@@ -45,6 +45,7 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 20.0
 STORAGE_UNWATCHED = "nobody ends the runs when the disk stays full or gone, or says that it is"
 CLOCK_UNWATCHED = "steps of the computer's clock are not told"
 OPENING_UNWATCHED = "no alarm is raised when a circuit that is to be open is not"
@@ -254,6 +255,7 @@ class Service:
 
     async def _stop(self, run: int, reason: str) -> StopOutcome:
         began = self._clock.monotonic()
+        seconds = None
         info = self.info(run)
         active = self._runs.get(run)
         if active is not None and self.dispatcher.remove(run):
@@ -268,14 +270,16 @@ class Service:
         elif active is not None:
             self._place(info.station).keeper.stop(active, reason)
             await self._until_open(active)
+            seconds = self._clock.monotonic() - began
+            if self._recorder.storing:
+                await _until_over(active)
         info = self.info(run)
-        seconds = self._clock.monotonic() - began
         return StopOutcome(
             run=run,
             state=info.state,
             started=info.started_unix_s is not None,
             open_circuit_confirmed=info.open_circuit_confirmed,
-            seconds=seconds,
+            seconds=self._clock.monotonic() - began if seconds is None else seconds,
         )
 
     def drives_a_real_cell(self) -> bool:
@@ -366,6 +370,7 @@ class Service:
 
     def _run_ended(self, run: ActiveRun) -> None:
         self._forget(run)
+        run.is_over.set()
         self.dispatcher.leave(run.info)
 
     async def _until_open(self, run: ActiveRun) -> None:
@@ -377,3 +382,10 @@ class Service:
                 f"the circuit of run {run.number} on {run.info.station} could not be confirmed open in "
                 f"{STOP_TIMEOUT_S:g} s; it is tried again and again, but look at the instrument now"
             ) from None
+
+
+async def _until_over(run: ActiveRun) -> None:
+    """The circuit is open: wait until the end is stored as well, so that whoever ends us now leaves none."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_TIMEOUT_S):
+            await run.is_over.wait()
