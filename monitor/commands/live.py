@@ -240,7 +240,7 @@ def resume(
 ) -> None:
     """Go on with a paused run from where it was, or with one that waits for a person."""
     with client_of(config) as client:
-        show(client.resume(run), json)
+        show(client.resume(run, anyway), json)
 
 
 def show(info: RunInfo, json: bool) -> None:

@@ -200,7 +200,7 @@ def test_mosquitto_hears_everything_and_the_last_will(mosquitto: Mosquitto, tmp_
         check=False,
     ).stdout
     retained = {line.partition(" ")[0] for line in heard.splitlines()}
-    assert retained == {f"{BASE}/{name}" for name in ("status", "storage", "s1/state", "s2/state")}
+    assert retained == {f"{BASE}/{name}" for name in ("status", "storage", "alarms", "s1/state", "s2/state")}
 
 
 def test_a_daemon_that_is_told_to_end_says_goodbye(mosquitto: Mosquitto, tmp_path: Path) -> None:
