@@ -26,7 +26,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,8 @@ BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.yaml)\n")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TIMEOUT_S = 300
+AHEAD = 4
+"""So many pages are read side by side."""
 SETTLE = "for i in $(seq 300); do {condition} && break; sleep 0.1; done\n"
 """A reader takes a moment between starting something and the next command."""
 
@@ -174,40 +176,59 @@ class Reading:
         return [path.read_text(encoding="utf-8") for path in files]
 
 
-@pytest.fixture(scope="module")
-def readings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Reading]]:
-    """Read all pages side by side: most of their time is spent waiting for a simulated instrument."""
-    started: dict[Path, Reading] = {}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for page in pages_with("sh"):
-        shown, folder = tmp_path_factory.mktemp("shown"), tmp_path_factory.mktemp("folder")
+class Readings:
+    """Reads pages, a few side by side: much of their time is spent waiting for a simulated instrument."""
+
+    def __init__(self, make_folder: Callable[[str], Path]) -> None:
+        self._make_folder = make_folder
+        self._started: dict[Path, Reading] = {}
+        self._path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    def of(self, page: Path) -> Reading:
+        """Return the reading of a page; it and those that come next have been started."""
+        pages = pages_with("sh")
+        place = pages.index(page)
+        for each in pages[place : place + AHEAD]:
+            if each not in self._started and (RECORDINGS.is_dir() or not wants_recordings(each)):
+                self._started[each] = self._start(each)
+        return self._started[page]
+
+    def _start(self, page: Path) -> Reading:
+        shown, folder = self._make_folder("shown"), self._make_folder("folder")
         if wants_recordings(page):
-            if not RECORDINGS.is_dir():
-                continue
             for name in RECORDED:
                 (folder / name).symlink_to(RECORDINGS / name)
-        started[page] = Reading(
-            subprocess.Popen(
-                ["bash", "-c", _script(page, shown)],
-                cwd=folder,
-                env={**os.environ, "PATH": path},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            ),
-            shown,
+        process = subprocess.Popen(
+            ["bash", "-c", _script(page, shown)],
+            cwd=folder,
+            env={**os.environ, "PATH": self._path},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    yield started
-    for reading in started.values():
-        reading.process.terminate()
-        reading.process.wait()
+        return Reading(process, shown)
+
+    def end(self) -> None:
+        """End what still runs."""
+        for reading in self._started.values():
+            reading.process.terminate()
+            reading.process.wait()
+
+
+@pytest.fixture(scope="module")
+def readings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Readings]:
+    """Give what reads the pages."""
+    made = Readings(tmp_path_factory.mktemp)
+    yield made
+    made.end()
 
 
 @pytest.mark.timeout(TIMEOUT_S + 20)
 @pytest.mark.parametrize("page", pages_with("sh"), ids=lambda page: page.name)
-def test_commands_run_and_answer_as_the_page_says(page: Path, readings: dict[Path, Reading]) -> None:
+def test_commands_run_and_answer_as_the_page_says(page: Path, readings: Readings) -> None:
     needs("the folder shared/data with recordings", not wants_recordings(page) or RECORDINGS.is_dir())
-    code = readings[page].process.wait(TIMEOUT_S)
-    answers = readings[page].answers()
+    reading = readings.of(page)
+    code = reading.process.wait(TIMEOUT_S)
+    answers = reading.answers()
     assert code == 0, f"the last block of commands showed:\n{answers[-1][-3000:]}"
     following = iter(answers)
     answer = ""
