@@ -90,7 +90,7 @@ def test_every_command_that_it_names_works(shorted: Lab) -> None:
 
 
 def test_a_run_without_a_verdict_says_how_it_ended(shorted: Lab) -> None:
-    assert explained(shorted, "2") == {"run": 2, "state": "finished", "verdict": None}
+    assert explained(shorted, "2") == {"run": 2, "state": "finished", "verdict": None, "checks": []}
     assert "no guard has found anything" in sandtime("why", "2", folder=shorted.folder).stdout
 
 
