@@ -68,8 +68,8 @@ class ActiveRun:
         """How the last segment ended; None while one may be on the channel."""
         self.reports: list[Verdict] = []
         """Verdicts that are not yet handed over."""
-        self.is_over = asyncio.Event()
-        """Set once the run has ended, and its end is handed over."""
+        self.is_settled = asyncio.Event()
+        """Set once the run is paused or has ended, until it goes on."""
         self.is_open = asyncio.Event()
         """Set while the circuit is known to be open, by reading back."""
         self.wanted_by_person = False
@@ -228,6 +228,10 @@ class ActiveRun:
         self.info = self.snapshot().model_copy(update={"state": state, "reason": reason, **stamps})
         self._store.save_run(self.info)
         self.tell("state", {"state": state, "reason": reason})
+        if state in ("paused", *ENDED):
+            self.is_settled.set()
+        else:
+            self.is_settled.clear()
 
     def amend(self, edits: tuple[PendingEdit, ...], program: Program | None = None) -> None:
         """Queue which edits do not hold yet, and the program if another one holds from now on."""

@@ -45,7 +45,7 @@ from storage.store import Store
 log = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 30.0
-END_TIMEOUT_S = 20.0
+SETTLE_TIMEOUT_S = 20.0
 STORAGE_UNWATCHED = "nobody ends the runs when the disk stays full or gone, or says that it is"
 CLOCK_UNWATCHED = "steps of the computer's clock are not told"
 OPENING_UNWATCHED = "no alarm is raised when a circuit that is to be open is not"
@@ -271,8 +271,8 @@ class Service:
             self._place(info.station).keeper.stop(active, reason)
             await self._until_open(active)
             seconds = self._clock.monotonic() - began
-            if self._recorder.storing:
-                await _until_over(active)
+            await _until_settled(active)
+            await self._recorder.durable()
         info = self.info(run)
         return StopOutcome(
             run=run,
@@ -295,6 +295,7 @@ class Service:
             active = self.alive(run, {"running"})
             self._place(active.info.station).keeper.pause(active)
             await self._until_open(active)
+            await _until_settled(active)
             return active.snapshot()
 
     def resume(self, run: int, who: str = UNKNOWN, anyway: str = "") -> RunInfo:
@@ -370,7 +371,6 @@ class Service:
 
     def _run_ended(self, run: ActiveRun) -> None:
         self._forget(run)
-        run.is_over.set()
         self.dispatcher.leave(run.info)
 
     async def _until_open(self, run: ActiveRun) -> None:
@@ -384,8 +384,8 @@ class Service:
             ) from None
 
 
-async def _until_over(run: ActiveRun) -> None:
-    """The circuit is open: wait until the end is stored as well, so that whoever ends us now leaves none."""
+async def _until_settled(run: ActiveRun) -> None:
+    """The circuit is open: wait, but not for ever, until the run is drained and paused, or has ended."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(END_TIMEOUT_S):
-            await run.is_over.wait()
+        async with asyncio.timeout(SETTLE_TIMEOUT_S):
+            await run.is_settled.wait()

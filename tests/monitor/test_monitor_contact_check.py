@@ -118,7 +118,7 @@ def test_only_what_was_held_back_is_overridden(bench: Lab) -> None:
     run = bench.submit(PROTOCOL.replace("5 min", "100 h"), "s1", cell("any"))
     bench.until(lambda: bench.info(run).state == "running" and bool(outcomes(bench, run)), "the test")
     with bench.client() as client:
-        client.pause(run)
+        assert client.pause(run).state == "paused"
         with pytest.raises(NotAllowedError, match="not held back"):
             client.resume(run, "because")
         assert client.resume(run).state == "waiting"
