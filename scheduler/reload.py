@@ -19,7 +19,7 @@ from scheduler.engine import Engine
 from scheduler.recorder import Recorder
 from scheduler.service import Service
 
-FREE = ("mqtt", "log", "metrics", "storage", "simulation", "simulation_chambers")
+FREE = ("mqtt", "log", "metrics", "storage", "checks", "simulation", "simulation_chambers")
 """Sections that may change whatever runs; the last two only concern ``sandtime simulate``."""
 FIXED = ("data", "http", "simulation_state")
 """What a daemon keeps for its life."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 from scripted_instrument import CURRENT_A, Bench, driven, program
 
+from protocols.check import is_check
 from protocols.errors import BusyError, InvalidFileError, NotAllowedError, StorageError
 from protocols.nodes import Repeat, Rest
 from protocols.program import GuardSettings, Program
-from protocols.records import RunState
+from protocols.records import RunInfo, RunState
 from scheduler.audit import AuditLog
+from scheduler.before_start import StartChecks
+from scheduler.config import ServiceConfig
 from scheduler.editor import Editor
-from scheduler.requests import EditReply, EditRequest, EndRequest, SpectrumRequest
+from scheduler.requests import EditReply, EditRequest, EndRequest, SpectrumRequest, StorageInfo
 from scheduler.run import ActiveRun
 from storage.run_files import describe_again
 from storage.run_folder import RunFolder
@@ -464,3 +467,47 @@ async def test_all_is_replayed_with_the_program_of_its_time(bench: Bench) -> Non
     assert run.stop_wanted is None
     bench.keep()
     await ended(bench, run)
+
+
+# While the check before the start runs
+
+
+CHECKED = ServiceConfig.model_validate(
+    {
+        "data": ".",
+        "instruments": {"box": {"driver": "scripted"}},
+        "stations": {"S0": {"instrument": "box", "channel": 1}},
+    }
+)
+
+
+async def in_check(bench: Bench) -> ActiveRun:
+    """Return a run whose cell is being looked at before its start."""
+    bench.instrument.can_measure_impedance()
+    run = bench.submit(cycling())
+    infos: list[RunInfo] = []
+    run.before_start = StartChecks(CHECKED, bench.host.clock(), lambda: infos, StorageInfo).of_run(run.info)
+    bench.keep()
+    await bench.until(lambda: run.phase == "check" and bool(run.progress.begun))
+    return run
+
+
+async def test_an_edit_during_the_check_holds_from_the_test_on(bench: Bench) -> None:
+    run = await in_check(bench)
+    await Desk(bench, run).ask(run, cycles=2)
+    await ended(bench, run)
+    assert [each for each in truth(bench) if not is_check(each[0])] == [
+        *((s, v, HALF_S) for v in range(2) for s in (0, 1)),
+        (2, 0, 5.0),
+    ]
+    assert half_cycles(bench, run) == pytest.approx([HALF_S, -HALF_S] * 2)
+    assert len(bench.data(run.number, "check")) == 1
+
+
+async def test_a_spectrum_wanted_during_the_check_comes_in_the_test(bench: Bench) -> None:
+    run = await in_check(bench)
+    await Desk(bench, run).ask(run, spectrum={})
+    await ended(bench, run)
+    assert half_cycles(bench, run) == pytest.approx([HALF_S, -HALF_S] * 4)
+    assert len(bench.data(run.number, "inserted")) == 1
+    assert len(bench.data(run.number, "check")) == 1

@@ -16,7 +16,7 @@ from protocols.program import Program
 from protocols.records import RunInfo
 from scheduler.config import ServiceConfig
 from scheduler.engine import Engine
-from scheduler.reload import Reloading
+from scheduler.reload import FIXED, FREE, Reloading
 from scheduler.service import Service
 from scheduler.worker import Worker
 
@@ -219,3 +219,8 @@ async def test_storage_goes_by_its_new_limits_at_once(lab: Lab) -> None:
     assert lab.service.storage.info().starts
     await lab.reloading.use(changed(storage={"least_gigabytes": 6.0}), "me")
     assert not lab.service.storage.info().starts
+
+
+def test_each_section_may_change_or_may_not() -> None:
+    compared = {"instruments", "chambers", "stations"}
+    assert {*FREE, *FIXED, *compared} == set(ServiceConfig.model_fields)
