@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from drivers.simulation.config import CHANNELS_MAX, BoxConfig, ChamberConfig
 from drivers.simulation.description import CellDescription
 from drivers.simulation.presets import PRESETS
 from protocols.fileschema import FileSchema
-from protocols.schema import DIALECT
+from protocols.schema import DIALECT, referenced
 from scheduler.config import ServiceConfig
 
 FOLDER = Path(__file__).parent / "schema"
@@ -73,7 +72,7 @@ def service_schema() -> Schema:
     properties["simulation"] |= _named(_box(known))
     properties["simulation_chambers"] |= _named(_part(ChamberConfig, known))
     _write_times_of_faults(known["ScriptedFault"])
-    used = {name: known[name] for name in sorted(_used(made, known))}
+    used = referenced({key: value for key, value in made.items() if key != "$defs"}, known)
     return {"$schema": DIALECT, "title": "sandtime service.toml", **_without_titles({**made, "$defs": used})}
 
 
@@ -152,29 +151,6 @@ def _only_key(key: str, about: str) -> Schema:
         "required": [key],
         "additionalProperties": False,
     }
-
-
-def _used(made: Schema, known: Schema) -> set[str]:
-    """Return the names of the definitions that are needed."""
-    found: set[str] = set()
-    todo = list(_references({key: value for key, value in made.items() if key != "$defs"}))
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += _references(known[name])
-    return found
-
-
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"].rpartition("/")[2]
-        for item in node.values():
-            yield from _references(item)
-    elif isinstance(node, list):
-        for item in node:
-            yield from _references(item)
 
 
 def _without_titles(node: Any) -> Any:

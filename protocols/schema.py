@@ -83,14 +83,19 @@ def _made(model: type[FileModel]) -> Schema:
 def _finished(made: Schema, title: str) -> Schema:
     """Return a schema with its head, and without definitions that nothing refers to."""
     known = made.pop("$defs")
-    used: dict[str, Schema] = {}
+    return {"$schema": DIALECT, **made, "title": title, "$defs": referenced(made, known)}
+
+
+def referenced(made: Schema, known: Schema) -> Schema:
+    """Return the definitions that a schema refers to, through others as well, by name in order."""
+    used: Schema = {}
     todo = [*_references(made)]
     while todo:
         name = todo.pop()
         if name not in used:
             used[name] = known[name]
             todo += _references(known[name])
-    return {"$schema": DIALECT, **made, "title": title, "$defs": dict(sorted(used.items()))}
+    return dict(sorted(used.items()))
 
 
 def _references(node: Any) -> Iterator[str]:
