@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Here
+from services import needs
 
 from monitor.service_unit import Place, service_unit
 
@@ -39,8 +40,8 @@ def test_odd_paths_stay_one_word() -> None:
     assert found["ReadWritePaths"] == r'"/srv/my \"lab\" 100%% $HOME/data"'
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
 def test_systemd_finds_no_mistake(tmp_path: Path) -> None:
+    needs("systemd-analyze", shutil.which("systemd-analyze") is not None)
     unit = tmp_path / "sandtime.service"
     here = Path(shutil.which("true") or "/bin/true")
     unit.write_text(service_unit(Place(here, tmp_path / "service.toml", tmp_path, "root")), encoding="utf-8")
